@@ -1,0 +1,56 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let package = Package(
+    name: "Fledge",
+    products: [
+        .library(name: "Fledge", targets: ["Fledge"]),
+        .executable(name: "fledge", targets: ["FledgeCLI"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    ],
+    targets: [
+        // C below the engine. The system libraries come from Debian packages; see `make setup`.
+        .systemLibrary(name: "COneDNN", providers: [.apt(["libdnnl-dev"])]),
+        .systemLibrary(name: "CLapack", providers: [.apt(["liblapacke-dev"])]),
+        .target(name: "CFledgeKernels", linkerSettings: [.linkedLibrary("m"), .linkedLibrary("dl")]),
+        .target(
+            name: "CFledgeImage",
+            linkerSettings: [.linkedLibrary("turbojpeg"), .linkedLibrary("png16"), .linkedLibrary("z")]),
+
+        // The rooms of the house; arrows point down only.
+        .target(name: "FledgeCore", dependencies: ["CFledgeKernels", "COneDNN", "CLapack"]),
+        .target(name: "FledgeNN", dependencies: ["FledgeCore"]),
+        .target(
+            name: "FledgeData", dependencies: ["FledgeCore", "CFledgeImage"],
+            resources: [.copy("Digits")]),
+        .target(
+            name: "FledgeTrain",
+            dependencies: ["FledgeCore", "FledgeNN", "FledgeData", .product(name: "Yams", package: "Yams")]),
+        .target(name: "FledgeModels", dependencies: ["FledgeCore", "FledgeNN"]),
+        .target(
+            name: "FledgeMethods",
+            dependencies: ["FledgeCore", "FledgeNN", "FledgeData", "FledgeTrain", "FledgeModels"]),
+        .target(
+            name: "Fledge",
+            dependencies: ["FledgeCore", "FledgeNN", "FledgeData", "FledgeTrain", "FledgeModels", "FledgeMethods"]),
+        .executableTarget(
+            name: "FledgeCLI",
+            dependencies: ["Fledge", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+
+        // Tests. FledgeTesting is the shared library of checks.
+        .target(name: "FledgeTesting", dependencies: ["FledgeCore", "FledgeNN"]),
+        .testTarget(name: "CoreTests", dependencies: ["FledgeCore", "FledgeTesting", "CFledgeKernels"]),
+        .testTarget(name: "NNTests", dependencies: ["FledgeNN", "FledgeTesting"]),
+        .testTarget(name: "DataTests", dependencies: ["FledgeData", "FledgeTesting"]),
+        .testTarget(name: "TrainTests", dependencies: ["FledgeTrain", "FledgeTesting"]),
+        .testTarget(name: "ModelTests", dependencies: ["FledgeModels", "FledgeData", "FledgeTesting"]),
+        .testTarget(name: "MethodTests", dependencies: ["Fledge", "FledgeTesting"]),
+        .testTarget(name: "CLITests", dependencies: ["Fledge", "FledgeTesting"]),
+    ],
+    swiftLanguageModes: [.v6],
+    cLanguageStandard: .gnu11,
+    cxxLanguageStandard: .gnucxx17
+)

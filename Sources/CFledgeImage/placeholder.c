@@ -1,0 +1,1 @@
+#include "fledge_image.h"
