@@ -83,7 +83,7 @@ final class Node {
 
     deinit {
         Node.liveCount -= 1
-        if !inputs.isEmpty || !saved.isEmpty { Graveyard.bury(inputs, saved) }
+        release()
     }
 
     /// The gradients of the inputs, given those of the outputs. Stops when the graph was released before.
@@ -101,13 +101,10 @@ final class Node {
 
     /// Drops everything that was kept for the backward pass.
     func release() {
-        guard !isLeaf else { return }
-        let buried = (inputs, saved)
-        inputs = []
-        saved = []
-        output = nil
+        guard rule != nil else { return }
         rule = nil
-        Graveyard.bury(buried.0, buried.1)
+        output = nil
+        Graveyard.bury(&inputs, &saved)
     }
 }
 
@@ -117,8 +114,13 @@ private enum Graveyard {
     nonisolated(unsafe) private static var pile: [(inputs: [Node.Edge?], saved: [Tensor])] = []
     nonisolated(unsafe) private static var isDigging = false
 
-    static func bury(_ inputs: [Node.Edge?], _ saved: [Tensor]) {
-        pile.append((inputs, saved))
+    /// Takes the contents away from their owner, so that nothing is left to be released when the owner goes.
+    static func bury(_ inputs: inout [Node.Edge?], _ saved: inout [Tensor]) {
+        var grave: (inputs: [Node.Edge?], saved: [Tensor]) = ([], [])
+        swap(&grave.inputs, &inputs)
+        swap(&grave.saved, &saved)
+        pile.append(grave)
+        grave = ([], [])
         if isDigging { return }
         isDigging = true
         while let dead = pile.popLast() { _ = dead }
