@@ -90,7 +90,7 @@ extension NpyArray {
         return result
     }
 
-    private func values<T>(_ fromDouble: (Double) -> T, fromInteger: (Int64) -> T) throws -> [T] {
+    private func values<T>(_ fromDouble: @escaping (Double) -> T, fromInteger: @escaping (Int64) -> T) throws -> [T] {
         let size = size
         let element: (Int) -> T
         switch kind {
