@@ -117,7 +117,7 @@ final class ReportTests: XCTestCase {
     func testHeadlineAndBars() {
         let html = ReportPage(Self.sample()).html
         XCTAssertTrue(html.contains("<div style=\"width:83.1%\">"))
-        XCTAssertTrue(html.contains("Guessing would reach 10.0"))
+        XCTAssertTrue(html.contains("Guessing at random would reach 10.0"))
         // Ours stands first, the others from best to worst.
         let supervised = html.range(of: "Supervised, same network")!.lowerBound
         let raw = html.range(of: "Linear on raw values")!.lowerBound

@@ -35,8 +35,8 @@ public struct ReportPage {
         if let train = report.trainSamples { facts.append((Markup.count(train), "training samples")) }
         if let test = report.testSamples { facts.append((Markup.count(test), "test samples")) }
         facts.append((TrainingProgress.duration(report.seconds), report.seconds < 3600 ? "minutes" : "hours"))
-        facts.append((String(report.seed), "seed"))
         let items = facts.map { "<li><b>\(Markup.escape($0.0))</b> \($0.1)</li>" }.joined()
+            + "<li>seed <b>\(report.seed)</b></li>"
         let headline = report.accuracy.map {
             "<p class=\"headline\"><strong>\(Markup.percent($0))</strong> <span>of the test samples are right</span></p>"
         }
@@ -53,7 +53,7 @@ public struct ReportPage {
     private var comparison: String {
         guard let accuracy = report.accuracy, !report.baselines.isEmpty else { return "" }
         let known = [
-            "supervised": "Supervised, same network, labels only",
+            "supervised": "Supervised, same network",
             "untrained_linear": "Linear on the untrained network",
             "raw_pixels_linear": "Linear on raw values",
         ]
@@ -66,7 +66,7 @@ public struct ReportPage {
                 + "<div class=\"track\"><div style=\"width:\(Markup.number(share * 100))%\"></div></div>"
                 + "<b>\(Markup.percent(value))</b></div>"
         }.joined()
-        let chance = report.classes > 0 ? " Guessing would reach \(Markup.percent(1 / Double(report.classes)))." : ""
+        let chance = report.classes > 0 ? " Guessing at random would reach \(Markup.percent(1 / Double(report.classes)))." : ""
         return Markup.section(
             "Compared on the same labels",
             note: "Accuracy on the same test split, which was looked at once, at the end.\(chance)",

@@ -51,8 +51,8 @@ let reportStyle = """
     table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:15px}
     caption{text-align:left;font-weight:600;padding-bottom:6px}
     th{font-weight:500;color:var(--soft);text-align:left}
-    td,th{padding:5px 18px 5px 0;border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:anywhere}
-    .n{text-align:right;padding-right:0}.full{width:100%}.full td{width:22%}.pairs th{white-space:nowrap;padding-right:32px}
+    td,th{padding:5px 18px 5px 0;border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:break-word}th{white-space:nowrap}
+    .n{text-align:right;padding-right:0}.full{width:100%}.full td{width:22%}.pairs th{padding-right:32px}.pairs td{overflow-wrap:anywhere}
     .meter b{font-weight:400}.meter i{display:block;height:4px;margin-top:2px;background:var(--ours);border-radius:2px;\
     opacity:.75}
     .meter{max-width:170px}

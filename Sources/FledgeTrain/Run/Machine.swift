@@ -57,9 +57,9 @@ public struct Machine: Codable, Sendable, Equatable {
     }
 
     /// Free bytes for this user on the disk of `path`.
-    public static func freeSpace(at path: String) throws(FileError) -> UInt64 {
+    public static func freeSpace(at path: String) throws(StorageError) -> UInt64 {
         var status = statvfs()
-        guard statvfs(path, &status) == 0 else { throw FileError(action: "look at the disk", path: path, code: errno) }
+        guard statvfs(path, &status) == 0 else { throw StorageError(action: "look at the disk", path: path, code: errno) }
         return UInt64(status.f_bavail) * UInt64(status.f_frsize)
     }
 
