@@ -27,7 +27,9 @@ struct MatrixChart {
                 body += Markup.text(margin - 8, y + cell / 2 + 4, short(names[row]), anchor: .end, kind: "name")
                 let x = margin + (Double(row) + 0.5) * cell
                 if isSlanted {
-                    body += "<text transform=\"translate(\(Markup.number(x)) \(Markup.number(topMargin - 8))) rotate(-45)\" "
+                    body +=
+                        "<text transform=\"translate(\(Markup.number(x)) \(Markup.number(topMargin - 8))) "
+                        + "rotate(-45)\" "
                     body += "class=\"name\">\(Markup.escape(short(names[row])))</text>"
                 } else {
                     body += Markup.text(x, topMargin - 8, names[row], anchor: .middle, kind: "name")
@@ -41,7 +43,8 @@ struct MatrixChart {
                 let shade = count == 0 ? 0 : row == column ? 0.08 + 0.82 * share : 0.12 + 0.78 * share.squareRoot()
                 let place = "x=\"\(Markup.number(x + 0.75))\" y=\"\(Markup.number(y + 0.75))\" "
                 let size = "width=\"\(Markup.number(cell - 1.5))\" height=\"\(Markup.number(cell - 1.5))\" rx=\"3\""
-                let title = "\(names[row]) taken for \(names[column]): \(count) of \(support) (\(Markup.percent(share)))"
+                let title =
+                    "\(names[row]) taken for \(names[column]): \(count) of \(support) (\(Markup.percent(share)))"
                 body += "<g><title>\(Markup.escape(title))</title><rect \(place)\(size) class=\"empty\"/>"
                 if count > 0 {
                     let kind = row == column ? "right" : "wrong"

@@ -59,7 +59,8 @@ public final class RunFolder {
     public static func create(named name: String, under parent: String = "runs") throws -> RunFolder {
         try makeFolders(parent)
         let kept = name.unicodeScalars.map { scalar in
-            CharacterSet.alphanumerics.contains(scalar) || "._-".unicodeScalars.contains(scalar) ? Character(scalar) : "-"
+            CharacterSet.alphanumerics.contains(scalar) || "._-".unicodeScalars.contains(scalar)
+                ? Character(scalar) : "-"
         }
         for number in 1... {
             let path = "\(trimmed(parent))/\(String(kept))-\(number)"
@@ -163,7 +164,9 @@ public final class RunFolder {
             throw StorageError(action: "make the folder", path: path, code: ENOTDIR)
         }
         let parent = AtomicFile.folder(of: path)
-        guard code == ENOENT, parent != path else { throw StorageError(action: "make the folder", path: path, code: code) }
+        guard code == ENOENT, parent != path else {
+            throw StorageError(action: "make the folder", path: path, code: code)
+        }
         try makeFolders(parent)
         guard mkdir(path, 0o755) == 0 || errno == EEXIST else {
             throw StorageError(action: "make the folder", path: path, code: errno)
