@@ -137,7 +137,7 @@ final class OneDNNTests: XCTestCase {
         #if DEBUG
             throw XCTSkip("measured in release builds")
         #else
-            // Too small for a second thread, so that a busy machine cannot spoil the time; re-creation takes 100 or more.
+            // Too small for a second thread, so a busy machine cannot spoil the time; re-creation takes 100 or more.
             let views = Views(a: ([4, 4], [4, 1]), b: ([4, 4], [4, 1]), c: ([4, 4], [4, 1]))
             XCTAssertLessThan(views.microsecondsPerCall(), 50)
         #endif
