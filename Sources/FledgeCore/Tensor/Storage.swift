@@ -7,12 +7,12 @@ public final class Storage: @unchecked Sendable {
 
     init(byteCount: Int) {
         self.byteCount = byteCount
-        pointer = MemoryPool.allocate(byteCount)
+        pointer = MemoryPool.shared.allocateOrStop(byteCount)
         Storage.liveCount += 1
     }
 
     deinit {
-        MemoryPool.release(pointer, byteCount)
+        MemoryPool.shared.release(pointer, byteCount)
         Storage.liveCount -= 1
     }
 
