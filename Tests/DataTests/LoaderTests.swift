@@ -61,7 +61,7 @@ final class LoaderTests: XCTestCase {
         for epoch in 0..<7 {
             XCTAssertEqual(samples.filter { $0.epoch == epoch }.map(\.index).sorted(), [3, 4, 5])
         }
-        XCTAssertEqual(try loader.batch(at: 0).labels, samples.prefix(7).map { Int64($0.index % 3) })
+        XCTAssertEqual(try loader.batch(at: 0).labels, samples.prefix(7).map { $0.index % 3 })
     }
 
     func testOrderWithoutShuffle() throws {
@@ -77,6 +77,9 @@ final class LoaderTests: XCTestCase {
         let data = dataset(4)
         let batch = try Loader(data, batchSize: 2, seed: 1, shuffle: false).batch(at: 1)
         XCTAssertEqual(batch.shapes, [[2, 10, 12, 3]])
+        XCTAssertEqual(batch.tensor().shape, [2, 10, 12, 3])
+        XCTAssertEqual(batch.tensor().floats(), batch.views[0])
+        XCTAssertEqual(batch.labelTensor().ints(), [2, 0])
         XCTAssertEqual(batch.views[0], try (data.image(2).pixels + data.image(3).pixels).map { Float($0) * (1 / 255) })
     }
 

@@ -47,9 +47,9 @@ public struct MixPlan: Equatable, Sendable {
     }
 
     /// One row of probabilities for each label, all zero where there is none.
-    public static func oneHot(_ labels: [Int64], classes: Int) -> [Float] {
+    public static func oneHot(_ labels: [Int], classes: Int) -> [Float] {
         var rows = [Float](repeating: 0, count: labels.count * classes)
-        for (i, label) in labels.enumerated() where label >= 0 { rows[i * classes + Int(label)] = 1 }
+        for (i, label) in labels.enumerated() where label >= 0 { rows[i * classes + label] = 1 }
         return rows
     }
 

@@ -106,7 +106,7 @@ public final class Loader: Sendable {
     /// The batch of a step, made now on this thread. Throws `DataError` naming the file of a sample that cannot be read.
     public func batch(at step: Int, workspace: AugmentWorkspace = AugmentWorkspace()) throws -> Batch {
         let samples = samples(ofStep: step)
-        let labels = samples.map { sample in dataset.labels[sample.index].map(Int64.init) ?? -1 }
+        let labels = samples.map { dataset.labels[$0.index] ?? -1 }
         var values: [[Float]] = []
         var shapes: [[Int]] = []
         let augment = random.stream("augment")
