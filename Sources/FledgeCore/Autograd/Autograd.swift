@@ -1,0 +1,63 @@
+/// The switch of gradient recording.
+public enum Autograd {
+    /// Whether operations are recorded. Set through `noGradient` and `withGradient`.
+    public nonisolated(unsafe) fileprivate(set) static var isRecording = true
+
+    /// How many recorded operations are alive: what leak tests watch.
+    public static var liveNodeCount: Int { Node.liveCount }
+}
+
+/// Runs `body` without recording: nothing computed inside can be differentiated, and nothing is kept for it.
+public func noGradient<R>(_ body: () throws -> R) rethrows -> R { try recording(false, body) }
+
+/// Runs `body` with recording on, inside a `noGradient` scope too.
+public func withGradient<R>(_ body: () throws -> R) rethrows -> R { try recording(true, body) }
+
+private func recording<R>(_ on: Bool, _ body: () throws -> R) rethrows -> R {
+    let before = Autograd.isRecording
+    Autograd.isRecording = on
+    defer { Autograd.isRecording = before }
+    return try body()
+}
+
+/// Connects a freshly computed `output` to the graph, if recording is on and an input wants gradients.
+///
+/// - Parameters:
+///   - saving: tensors the rule needs. They keep their own history, so that a rule written with tensor operations can
+///     itself be differentiated.
+///   - savingOutput: keeps the output for the rule as well (`context.output`), without a reference cycle.
+///   - rule: gradients of the inputs, in order; nil for an input that has none.
+@inline(__always)
+func record(
+    _ operation: StaticString, _ output: Tensor, from inputs: [Tensor], saving: [Tensor] = [],
+    savingOutput: Bool = false, rule: @escaping Node.Rule
+) -> Tensor {
+    guard Autograd.isRecording, inputs.contains(where: { $0.node != nil }) else { return output }
+    return recordAlways(operation, [output], from: inputs, saving: saving, savingOutput: savingOutput, rule: rule)[0]
+}
+
+/// As `record`, for operations with several outputs. `context.gradients` has one entry for each.
+func record(
+    _ operation: StaticString, outputs: [Tensor], from inputs: [Tensor], saving: [Tensor] = [],
+    rule: @escaping Node.Rule
+) -> [Tensor] {
+    guard Autograd.isRecording, inputs.contains(where: { $0.node != nil }) else { return outputs }
+    return recordAlways(operation, outputs, from: inputs, saving: saving, savingOutput: false, rule: rule)
+}
+
+func recordAlways(
+    _ operation: StaticString, _ outputs: [Tensor], from inputs: [Tensor], saving: [Tensor], savingOutput: Bool,
+    rule: @escaping Node.Rule
+) -> [Tensor] {
+    // An operation that hands back one of its inputs must not rewire that input's history.
+    let fresh = outputs.map { $0.node == nil ? $0 : $0.detached() }
+    let kept = savingOutput ? fresh[0].view(shape: fresh[0].shape, strides: fresh[0].strides, offset: fresh[0].offset) : nil
+    let node = Node(
+        operation, inputs: inputs.map { t in t.node.map { Node.Edge(node: $0, output: t.outputIndex) } },
+        saved: saving, output: kept, outputCount: fresh.count, rule: rule)
+    for (index, tensor) in fresh.enumerated() {
+        tensor.node = node
+        tensor.outputIndex = index
+    }
+    return fresh
+}

@@ -1,0 +1,1 @@
+enum CPUBackend { static let shared = ReferenceBackend.shared }

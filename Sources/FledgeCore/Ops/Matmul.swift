@@ -1,0 +1,50 @@
+extension Tensor {
+    /// The matrix product over the last two axes; leading axes broadcast. Vectors count as a row on the left and a
+    /// column on the right, and their axis disappears. Transposed views are read in place.
+    public func matmul(_ other: Tensor) -> Tensor {
+        require(rank > 0 && other.rank > 0, "matmul: a scalar operand; use * instead")
+        if rank == 1 { return unsqueezed(axis: 0).matmul(other).squeezed(axis: other.rank == 1 ? 0 : -2) }
+        if other.rank == 1 { return matmul(other.unsqueezed(axis: 1)).squeezed(axis: -1) }
+        require(
+            shape[rank - 1] == other.shape[other.rank - 2] && dtype == other.dtype && device == other.device
+                && dtype.isFloatingPoint,
+            "matmul: \(dtype) \(shape) and \(other.dtype) \(other.shape) do not go together")
+        // One large product is faster than many small ones with the same right side.
+        if other.rank == 2, rank > 2, isContiguous {
+            return reshaped([-1, shape[rank - 1]]).product(other, bias: nil)
+                .reshaped(Array(shape.dropLast()) + [other.shape[1]])
+        }
+        return product(other, bias: nil)
+    }
+
+    /// x W^T + b: `weight` is [out, in], as PyTorch stores it, `bias` [out]; x is [..., in].
+    public func linear(_ weight: Tensor, _ bias: Tensor? = nil) -> Tensor {
+        require(
+            rank >= 1 && weight.rank == 2 && shape[rank - 1] == weight.shape[1] && bias.map { $0.shape == [weight.shape[0]] } ?? true,
+            "linear: x \(shape), weight \(weight.shape), bias \(bias.map { "\($0.shape)" } ?? "none")")
+        let rows = reshaped([Array(shape.dropLast()).elementCount, shape[rank - 1]])
+        return rows.product(weight.transposed(), bias: bias).reshaped(Array(shape.dropLast()) + [weight.shape[0]])
+    }
+
+    private func product(_ other: Tensor, bias: Tensor?) -> Tensor {
+        guard let batch = broadcastShape(Array(shape.dropLast(2)), Array(other.shape.dropLast(2))) else {
+            stop("matmul: leading axes of \(shape) and \(other.shape) do not broadcast")
+        }
+        let result = backend.matmul(self, other, bias: bias, batch: batch)
+        let hasBias = bias != nil
+        return record("matmul", result, from: [self, other] + (bias.map { [$0] } ?? []), saving: [self, other]) { context in
+            let g = context.gradient
+            let (a, b) = (context.saved[0], context.saved[1])
+            let da = context.needs(0) ? g.matmul(b.transposed()).summed(to: a.shape) : nil
+            let db = context.needs(1) ? a.transposed().matmul(g).summed(to: b.shape) : nil
+            if !hasBias { return [da, db] }
+            return [da, db, context.needs(2) ? g.sum(axes: Array(0..<g.rank - 1)) : nil]
+        }
+    }
+
+    /// The outer product of two vectors: [m] and [n] give [m, n].
+    public func outer(_ other: Tensor) -> Tensor {
+        require(rank == 1 && other.rank == 1, "outer: shapes \(shape) and \(other.shape) are no vectors")
+        return unsqueezed(axis: 1) * other.unsqueezed(axis: 0)
+    }
+}

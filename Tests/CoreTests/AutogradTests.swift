@@ -1,0 +1,140 @@
+import FledgeCore
+import FledgeTesting
+import XCTest
+
+final class AutogradTests: XCTestCase {
+    func testBackwardAddsIntoLeaves() {
+        let x = Tensor([1.0, 2, 3] as [Float]).requiringGradient()
+        let y = (x * x + x * 3).sum()
+        y.backward()
+        XCTAssertEqual(x.gradient!.floats(), [5, 7, 9])
+        (x * 2).sum().backward()
+        XCTAssertEqual(x.gradient!.floats(), [7, 9, 11])
+    }
+
+    func testGradientsOfIntermediateResults() {
+        let x = Tensor([2.0, 3] as [Float]).requiringGradient()
+        let h = x * x
+        let y = (h * h).sum()
+        XCTAssertEqual(gradients(of: y, for: [h, x])[0]!.floats(), [8, 18])
+        XCTAssertNil(x.gradient, "gradients(of:for:) leaves the leaves alone")
+    }
+
+    func testSecondAndThirdDerivative() {
+        let x = Tensor(float64: [1.5]).requiringGradient()
+        let y = (x * x * x * x).sum()
+        let first = gradients(of: y, for: [x], createGraph: true)[0]!
+        let second = gradients(of: first.sum(), for: [x], createGraph: true)[0]!
+        let third = gradients(of: second.sum(), for: [x])[0]!
+        XCTAssertEqual(first.item(), 4 * 3.375, accuracy: 1e-12)
+        XCTAssertEqual(second.item(), 12 * 2.25, accuracy: 1e-12)
+        XCTAssertEqual(third.item(), 24 * 1.5, accuracy: 1e-12)
+    }
+
+    func testDetachedAndNoGradientStopGradients() {
+        let x = Tensor([2.0] as [Float]).requiringGradient()
+        (x * x.detached()).sum().backward()
+        XCTAssertEqual(x.gradient!.floats(), [2])
+        XCTAssertFalse(noGradient { x * x }.requiresGradient)
+    }
+
+    func testHooksSeeAndReplaceGradients() {
+        let x = Tensor([1.0, 1] as [Float]).requiringGradient()
+        let h = x * 3
+        h.onGradient { $0 * 10 }
+        h.sum().backward()
+        XCTAssertEqual(x.gradient!.floats(), [30, 30])
+    }
+
+    func testCustomGradientReverses() {
+        let x = Tensor([1.0, 2] as [Float]).requiringGradient()
+        let y = customGradient([x], forward: { $0[0] }, backward: { g, _, _ in [g * -0.5] })
+        XCTAssertEqual(y.floats(), [1, 2])
+        y.sum().backward()
+        XCTAssertEqual(x.gradient!.floats(), [-0.5, -0.5])
+    }
+
+    func testCheckpointGivesTheSameGradients() {
+        let x = wave([3, 4]).requiringGradient()
+        let w = wave([4, 4], offset: 2).requiringGradient()
+        func body(_ x: [Tensor]) -> Tensor { x[0].matmul(w).tanh() }
+        body([x]).square().sum().backward()
+        let expected = (x.gradient!.doubles(), w.gradient!.doubles())
+        x.gradient = nil
+        w.gradient = nil
+        checkpoint([x], body).square().sum().backward()
+        XCTAssertEqual(x.gradient!.doubles(), expected.0)
+        XCTAssertEqual(w.gradient!.doubles(), expected.1)
+    }
+
+    func testJacobianVectorProduct() {
+        let x = wave([4])
+        let v = wave([4], offset: 3)
+        let (value, product) = jacobianVectorProduct({ $0.sin() * $0.sum() }, at: x, vector: v)
+        let h = 1e-6
+        func f(_ t: Tensor) -> Tensor { t.sin() * t.sum() }
+        let numeric = (f(x + v * h) - f(x - v * h)) / (2 * h)
+        XCTAssertEqual(value.doubles(), f(x).doubles())
+        XCTAssertLessThan(largestDifference(product, numeric)!, 1e-8)
+    }
+
+    func testMillionNodesWithoutRecursion() {
+        let x = Tensor([1.0] as [Float]).requiringGradient()
+        let before = Autograd.liveNodeCount
+        var y = x
+        for _ in 0..<1_000_000 { y = y + x }
+        XCTAssertGreaterThanOrEqual(Autograd.liveNodeCount - before, 1_000_000)
+        y.backward()
+        XCTAssertEqual(x.gradient!.item(), 1_000_001)
+        y = x
+        XCTAssertEqual(Autograd.liveNodeCount, before)
+    }
+
+    func testMillionNodesReleasedWithoutBackward() {
+        let x = Tensor([1.0] as [Float]).requiringGradient()
+        let before = (Autograd.liveNodeCount, Storage.liveCount)
+        var y: Tensor? = x
+        for _ in 0..<1_000_000 { y = y! * x }
+        y = nil
+        XCTAssertEqual(Autograd.liveNodeCount, before.0)
+        XCTAssertEqual(Storage.liveCount, before.1)
+    }
+
+    func testNothingStaysAliveOverSteps() {
+        let w = Tensor.ones([8, 8]).requiringGradient()
+        func step(_ backward: Bool) {
+            let y = (w.matmul(w).relu() * 0.01).exp().sum()
+            if backward {
+                y.backward()
+                w.gradient = nil
+            }
+        }
+        for backward in [true, false] {
+            step(backward)
+            let before = (Autograd.liveNodeCount, Storage.liveCount)
+            for _ in 0..<1000 { step(backward) }
+            XCTAssertEqual(Autograd.liveNodeCount, before.0)
+            XCTAssertEqual(Storage.liveCount, before.1)
+        }
+    }
+
+    func testElementwiseGradients() {
+        let x = [wave([3, 4], amplitude: 0.9)]
+        let positive = [wave([3, 4], amplitude: 0.4) + 1.0]
+        let cases: [(String, [Tensor], (Tensor) -> Tensor)] = [
+            ("neg", x, { -$0 }), ("exp", x, { $0.exp() }), ("log", positive, { $0.log() }),
+            ("log1p", positive, { $0.log1p() }), ("expm1", x, { $0.expm1() }), ("sqrt", positive, { $0.sqrt() }),
+            ("rsqrt", positive, { $0.rsqrt() }), ("reciprocal", positive, { $0.reciprocal() }),
+            ("square", x, { $0.square() }), ("abs", x, { $0.abs() }), ("sin", x, { $0.sin() }), ("cos", x, { $0.cos() }),
+            ("tanh", x, { $0.tanh() }), ("sigmoid", x, { $0.sigmoid() }), ("softplus", x, { $0.softplus() }),
+            ("relu", x, { $0.relu() }), ("leaky", x, { $0.leakyRelu(slope: 0.2) }), ("elu", x, { $0.elu(alpha: 0.7) }),
+            ("erf", x, { $0.erf() }), ("gelu", x, { $0.gelu() }), ("geluTanh", x, { $0.geluTanh() }),
+            ("silu", x, { $0.silu() }), ("clamp", x, { $0.clamped(-0.5, 0.45) }), ("pow", positive, { $0.pow(2.5) }),
+            ("scalars", positive, { 2 / $0 + (3 - $0) * 0.5 - 1 }), ("softmax", x, { $0.softmax() }),
+            ("softmax0", x, { $0.softmax(axis: 0) }), ("logSoftmax", x, { $0.logSoftmax() }),
+        ]
+        for (name, inputs, f) in cases {
+            XCTAssertNil(gradientFailure(at: inputs, secondOrder: true) { f($0[0]) }, name)
+        }
+    }
+}
