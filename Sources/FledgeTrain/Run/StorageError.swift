@@ -7,7 +7,7 @@
 #endif
 
 /// A file or folder the system refused to write, read, make or move.
-public struct FileError: ExplainedError, Equatable {
+public struct StorageError: ExplainedError, Equatable {
     public enum Cause: Sendable, Equatable {
         case diskFull, quotaExceeded, readOnly, permission, missing, notAFolder, isAFolder, tooManyOpenFiles
         case device
