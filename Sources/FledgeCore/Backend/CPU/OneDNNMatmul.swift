@@ -19,8 +19,8 @@ extension OneDNN {
 
     /// C = A · B (+ bias) (+ C), then max(·, 0) with `relu`: A [..., m, k], B [..., k, n], C [..., m, n], bias [n].
     ///
-    /// - A, B and C have the same rank, 2 to 5, and any strides. Leading axes of A and B equal those of C, or are 1 or
-    ///   of stride 0 (broadcast). Transposed and sliced views work without a copy.
+    /// - A, B and C have the same rank, 2 to 5, and any strides. Leading axes of A and B equal those of C; one of
+    ///   the two may be 1, or of stride 0 (broadcast). Transposed and sliced views work without a copy.
     /// - A and B are both float32 or both bfloat16; C is float32 or bfloat16; sums are in float32; bias is float32.
     /// - `accumulate` adds the old contents of C. The relu turns a NaN into 0.
     /// - Returns: false, with nothing done, where no fast kernel takes these strides: copy A, B or C to contiguous ones
@@ -70,33 +70,27 @@ extension OneDNN {
         var inputs: ElementType, output: ElementType
         var flags = 0
 
-        /// Nil where A and B are of different types or strides are not those of a matrix. Stops unless the shapes fit.
+        /// Nil where A and B are of different types, both repeated along one axis, or not strided as matrices are.
+        /// Stops unless the shapes fit.
         init?(_ a: Operand, _ b: Operand, _ c: Operand) {
-            let rank = c.shape.count
-            func fits(_ condition: Bool) {
-                if !condition {
-                    fatalError("matmul: shapes \(a.shape) · \(b.shape) -> \(c.shape) do not fit")
-                }
+            guard Self.fit(a.shape, b.shape, c.shape) else {
+                fatalError("matmul: shapes \(a.shape) · \(b.shape) -> \(c.shape) do not fit, or are empty")
             }
-            fits((2...5).contains(rank) && a.shape.count == rank && b.shape.count == rank)
-            let row = rank - 2
-            let column = rank - 1
+            let row = c.shape.count - 2
+            let column = row + 1
             (m, n, k) = (c.shape[row], c.shape[column], a.shape[column])
-            fits(a.shape[row] == m && b.shape[row] == k && b.shape[column] == n && m > 0 && n > 0 && k > 0)
             if a.type != b.type { return nil }
             (inputs, output) = (a.type, c.type)
             (aRow, aColumn) = (a.strides[row], a.strides[column])
             (bRow, bColumn) = (b.strides[row], b.strides[column])
             (cRow, cColumn) = (c.strides[row], c.strides[column])
             for axis in (0..<row).reversed() {
-                let size = c.shape[axis]
-                fits(size > 0 && (a.shape[axis] == size || a.shape[axis] == 1))
-                fits(b.shape[axis] == size || b.shape[axis] == 1)
-                if size == 1 { continue }
-                append(
-                    Axis(
-                        size: size, a: a.shape[axis] == 1 ? 0 : a.strides[axis],
-                        b: b.shape[axis] == 1 ? 0 : b.strides[axis], c: c.strides[axis]))
+                if c.shape[axis] == 1 { continue }
+                let next = Axis(
+                    size: c.shape[axis], a: a.shape[axis] == 1 ? 0 : a.strides[axis],
+                    b: b.shape[axis] == 1 ? 0 : b.strides[axis], c: c.strides[axis])
+                if next.a == 0 && next.b == 0 { return nil }
+                append(next)
             }
             // The stride of an axis of size 1 means nothing: give it the value that makes a plain matrix.
             (aRow, aColumn) = Self.plain(m, k, aRow, aColumn)
@@ -105,6 +99,19 @@ extension OneDNN {
             guard Self.isMatrix(m, k, aRow, aColumn), Self.isMatrix(k, n, bRow, bColumn),
                 Self.isMatrix(m, n, cRow, cColumn)
             else { return nil }
+        }
+
+        private static func fit(_ a: [Int], _ b: [Int], _ c: [Int]) -> Bool {
+            let rank = c.count
+            guard (2...5).contains(rank), a.count == rank, b.count == rank else { return false }
+            for axis in 0..<rank - 2 {
+                let size = c[axis]
+                if size < 1 || max(a[axis], b[axis]) != size || (a[axis] != b[axis] && min(a[axis], b[axis]) != 1) {
+                    return false
+                }
+            }
+            let (m, n, k) = (c[rank - 2], c[rank - 1], a[rank - 1])
+            return a[rank - 2] == m && b[rank - 2] == k && b[rank - 1] == n && m > 0 && n > 0 && k > 0
         }
 
         /// Whether rows, or columns, are contiguous and do not overlap: what fast kernels take.

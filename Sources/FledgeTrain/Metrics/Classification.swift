@@ -1,0 +1,87 @@
+/// Measures of a classifier's answers. Scores and probabilities are row-major [N, C]; labels are class numbers of
+/// 0..<C. A measure over no samples is NaN: there is nothing to average.
+public enum Metrics {
+    /// The share of samples whose predicted class is the true one.
+    public static func accuracy(predicted: [Int], labels: [Int]) -> Double {
+        requireSameCount(predicted.count, labels.count, "accuracy")
+        let hits = zip(predicted, labels).count { $0 == $1 }
+        return Double(hits) / Double(labels.count)
+    }
+
+    /// The share of samples whose true class is among the `k` classes with the highest scores. Of equal scores the
+    /// lower class number comes first, as in `predictions`; a NaN comes last.
+    public static func topK(scores: [Float], classes: Int, labels: [Int], k: Int) -> Double {
+        requireRows(scores, classes, labels, "topK")
+        var hits = 0
+        for (row, label) in labels.enumerated() {
+            let base = row * classes
+            let own = scores[base + label]
+            if own.isNaN { continue }
+            var better = 0
+            for c in 0..<classes where scores[base + c] > own || (scores[base + c] == own && c < label) { better += 1 }
+            if better < k { hits += 1 }
+        }
+        return Double(hits) / Double(labels.count)
+    }
+
+    /// The class with the highest score of each row; of equal scores the lower class number.
+    public static func predictions(scores: [Float], classes: Int) -> [Int] {
+        precondition(
+            classes > 0 && scores.count % classes == 0, "predictions: \(scores.count) scores, \(classes) classes")
+        return (0..<scores.count / classes).map { row in
+            var best = 0
+            for c in 1..<max(classes, 1) {
+                let challenger = scores[row * classes + c]
+                let champion = scores[row * classes + best]
+                if challenger > champion || (champion.isNaN && !challenger.isNaN) { best = c }
+            }
+            return best
+        }
+    }
+
+    /// The area under the receiver operating characteristic: the probability that a positive sample scores higher
+    /// than a negative one, equal scores counted as half (Mann and Whitney's U). NaN when one of the two is absent.
+    public static func auroc(scores: [Float], isPositive: [Bool]) -> Double {
+        requireSameCount(scores.count, isPositive.count, "auroc")
+        let order = scores.indices.sorted { scores[$0] < scores[$1] }
+        var rankSum = 0.0
+        var start = 0
+        while start < order.count {
+            var end = start + 1
+            while end < order.count && scores[order[end]] == scores[order[start]] { end += 1 }
+            // Ranks start..<end (from 1) are shared: each of the tied samples gets their mean.
+            let rank = Double(start + 1 + end) / 2
+            for index in order[start..<end] where isPositive[index] { rankSum += rank }
+            start = end
+        }
+        let positives = Double(isPositive.count { $0 })
+        let negatives = Double(isPositive.count) - positives
+        guard positives > 0 && negatives > 0 else { return .nan }
+        return (rankSum - positives * (positives + 1) / 2) / (positives * negatives)
+    }
+
+    /// The mean over classes of the area under the curve of this class against all others. Classes that have no
+    /// samples, or all of them, have no curve and are left out.
+    public static func macroAUROC(scores: [Float], classes: Int, labels: [Int]) -> Double {
+        requireRows(scores, classes, labels, "macroAUROC")
+        let areas = (0..<classes).map { c in
+            auroc(
+                scores: stride(from: c, to: scores.count, by: classes).map { scores[$0] },
+                isPositive: labels.map { $0 == c })
+        }.filter { !$0.isNaN }
+        return areas.reduce(0, +) / Double(areas.count)
+    }
+
+    static func requireSameCount(_ a: Int, _ b: Int, _ name: StaticString) {
+        if a != b { fatalError("\(name): \(a) predictions for \(b) labels") }
+    }
+
+    static func requireRows(_ scores: [Float], _ classes: Int, _ labels: [Int], _ name: StaticString) {
+        if classes < 1 || scores.count != labels.count * classes {
+            fatalError("\(name): \(scores.count) scores are not [\(labels.count), \(classes)]")
+        }
+        if let wrong = labels.first(where: { !(0..<classes).contains($0) }) {
+            fatalError("\(name): label \(wrong) is not of 0..<\(classes)")
+        }
+    }
+}
