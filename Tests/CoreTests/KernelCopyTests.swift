@@ -70,7 +70,8 @@ final class KernelCopyTests: KernelTestCase {
                 convert(FK_F32, FK_U8, [0, 1, 254.9, 255] as [Float], as: UInt8.self, zero: 0), [0, 1, 254, 255])
             XCTAssertEqual(
                 convert(FK_F32, FK_BOOL, [0, -0.0, 0.1, .nan] as [Float], as: UInt8.self, zero: 9), [0, 0, 1, 1])
-            XCTAssertEqual(convert(FK_F64, FK_F32, [1e300, 0.1, 1] as [Double], as: Float.self, zero: 0), [.infinity, 0.1, 1])
+            XCTAssertEqual(
+                convert(FK_F64, FK_F32, [1e300, 0.1, 1] as [Double], as: Float.self, zero: 0), [.infinity, 0.1, 1])
             XCTAssertEqual(convert(FK_F32, FK_F64, [0.5, -3] as [Float], as: Double.self, zero: 0), [0.5, -3])
             XCTAssertEqual(convert(FK_I64, FK_F32, [-3, 1 << 40] as [Int64], as: Float.self, zero: 0), [-3, 0x1p40])
             XCTAssertEqual(convert(FK_I64, FK_I32, [-3, 7] as [Int64], as: Int32.self, zero: 0), [-3, 7])
@@ -90,8 +91,7 @@ final class KernelCopyTests: KernelTestCase {
             XCTAssertEqual(rounded, bits.map(\.1))
             let back = convert(FK_BF16, FK_F32, rounded, as: Float.self, zero: 0)
             XCTAssertEqual(back.map(\.bitPattern), rounded.map { UInt32($0) << 16 })
-            XCTAssertEqual(convert(FK_BF16, FK_BF16, rounded.filter { $0 & 0x7FFF <= 0x7F80 }, as: UInt16.self, zero: 0),
-                rounded.filter { $0 & 0x7FFF <= 0x7F80 })
+            XCTAssertEqual(convert(FK_BF16, FK_BF16, rounded, as: UInt16.self, zero: 0), rounded)
             let many = numbers(40000, scale: 1000)
             XCTAssertEqual(convert(FK_F32, FK_I32, many, as: Int32.self, zero: 0), many.map { Int32($0) })
         }
@@ -197,7 +197,8 @@ final class KernelCopyTests: KernelTestCase {
 
     func testSGD() {
         onEveryISA {
-            for (momentum, dampening, nesterov) in [(0, 0, 0), (0.9, 0, 0), (0.9, 0.2, 0), (0.9, 0, 1)] as [(Float, Float, Int32)] {
+            let settings: [(Float, Float, Int32)] = [(0, 0, 0), (0.9, 0, 0), (0.9, 0.2, 0), (0.9, 0, 1)]
+            for (momentum, dampening, nesterov) in settings {
                 let n = 37
                 var p = numbers(n), m = [Float](repeating: 0, count: n)
                 var expected = p.doubles, average = m.doubles

@@ -12,6 +12,10 @@ struct ModuleWalk {
     init(_ module: any Module) {
         root = module
         visit(module, "")
+        var names: Set<String> = []
+        for name in parameters.map(\.name) + buffers.map(\.name) {
+            require(names.insert(name).inserted, "\(type(of: module)) holds two tensors under the name \(name)")
+        }
     }
 
     private mutating func visit(_ module: any Module, _ path: String) {
