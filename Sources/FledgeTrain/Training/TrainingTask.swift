@@ -42,8 +42,8 @@ public struct TrainingBatch {
 
     public init(_ batch: Batch) {
         self.init(
-            views: zip(batch.views, batch.shapes).map { Tensor($0, shape: $1) },
-            labels: Tensor(batch.labels.map(Int.init)), indices: batch.indices)
+            views: batch.views.indices.map { batch.tensor(view: $0) }, labels: batch.labelTensor(),
+            indices: batch.indices)
     }
 }
 
