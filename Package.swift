@@ -16,12 +16,13 @@ let package = Package(
         .systemLibrary(name: "COneDNN", providers: [.apt(["libdnnl-dev"])]),
         .systemLibrary(name: "CLapack", providers: [.apt(["liblapacke-dev"])]),
         .target(name: "CFledgeKernels", linkerSettings: [.linkedLibrary("m"), .linkedLibrary("dl")]),
+        .target(name: "CFledgeZlib", linkerSettings: [.linkedLibrary("z")]),
         .target(
             name: "CFledgeImage",
-            linkerSettings: [.linkedLibrary("turbojpeg"), .linkedLibrary("png16"), .linkedLibrary("z")]),
+            linkerSettings: [.linkedLibrary("turbojpeg"), .linkedLibrary("png16")]),
 
         // The rooms of the house; arrows point down only.
-        .target(name: "FledgeCore", dependencies: ["CFledgeKernels", "COneDNN", "CLapack"]),
+        .target(name: "FledgeCore", dependencies: ["CFledgeKernels", "CFledgeZlib", "COneDNN", "CLapack"]),
         .target(name: "FledgeNN", dependencies: ["FledgeCore"]),
         .target(
             name: "FledgeData", dependencies: ["FledgeCore", "CFledgeImage"],
