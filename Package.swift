@@ -16,12 +16,13 @@ let package = Package(
         .systemLibrary(name: "COneDNN", providers: [.apt(["libdnnl-dev"])]),
         .systemLibrary(name: "CLapack", providers: [.apt(["liblapacke-dev"])]),
         .target(name: "CFledgeKernels", linkerSettings: [.linkedLibrary("m"), .linkedLibrary("dl")]),
+        .target(name: "CFledgeZlib", linkerSettings: [.linkedLibrary("z")]),
         .target(
             name: "CFledgeImage",
-            linkerSettings: [.linkedLibrary("turbojpeg"), .linkedLibrary("png16"), .linkedLibrary("z")]),
+            linkerSettings: [.linkedLibrary("turbojpeg"), .linkedLibrary("png16")]),
 
         // The rooms of the house; arrows point down only.
-        .target(name: "FledgeCore", dependencies: ["CFledgeKernels", "COneDNN", "CLapack"]),
+        .target(name: "FledgeCore", dependencies: ["CFledgeKernels", "CFledgeZlib", "COneDNN", "CLapack"]),
         .target(name: "FledgeNN", dependencies: ["FledgeCore"]),
         .target(
             name: "FledgeData", dependencies: ["FledgeCore", "CFledgeImage"],
@@ -42,7 +43,9 @@ let package = Package(
 
         // Tests. FledgeTesting is the shared library of checks.
         .target(name: "FledgeTesting", dependencies: ["FledgeCore", "FledgeNN"]),
-        .testTarget(name: "CoreTests", dependencies: ["FledgeCore", "FledgeTesting", "CFledgeKernels"]),
+        .testTarget(
+            name: "CoreTests", dependencies: ["FledgeCore", "FledgeTesting", "CFledgeKernels"],
+            resources: [.copy("Golden")]),
         .testTarget(name: "NNTests", dependencies: ["FledgeNN", "FledgeTesting"]),
         .testTarget(name: "DataTests", dependencies: ["FledgeData", "FledgeTesting"]),
         .testTarget(name: "TrainTests", dependencies: ["FledgeTrain", "FledgeTesting"]),

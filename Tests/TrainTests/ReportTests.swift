@@ -38,8 +38,11 @@ final class ReportTests: XCTestCase {
         report.warnings = ["Class <b>8</b> & class \"9\" have 4 labels only"]
         let steps = (0..<1200).map(Double.init)
         report.curves = [
-            .init(chart: "Pretraining loss", name: "simclr", steps: steps, values: steps.map { 4.2 * exp(-$0 / 400) + 1 }),
-            .init(chart: "Learning loss", name: "labelled", steps: steps,
+            .init(
+                chart: "Pretraining loss", name: "simclr", steps: steps,
+                values: steps.map { 4.2 * exp(-$0 / 400) + 1 }),
+            .init(
+                chart: "Learning loss", name: "labelled", steps: steps,
                 values: steps.map { 2.3 * exp(-$0 / 150) + 0.05 + 0.05 * sin($0 / 9) }),
             .init(chart: "Learning loss", name: "unlabelled", steps: steps, values: steps.map { 0.4 * exp(-$0 / 500) }),
         ]
@@ -117,7 +120,7 @@ final class ReportTests: XCTestCase {
     func testHeadlineAndBars() {
         let html = ReportPage(Self.sample()).html
         XCTAssertTrue(html.contains("<div style=\"width:83.1%\">"))
-        XCTAssertTrue(html.contains("Guessing would reach 10.0"))
+        XCTAssertTrue(html.contains("Guessing at random would reach 10.0"))
         // Ours stands first, the others from best to worst.
         let supervised = html.range(of: "Supervised, same network")!.lowerBound
         let raw = html.range(of: "Linear on raw values")!.lowerBound

@@ -61,7 +61,7 @@ final class RunFolderTests: XCTestCase {
             XCTAssertEqual($0 as? RunError, .notAFolder(base + "/file"))
         }
         XCTAssertThrowsError(try RunFolder.create(at: base + "/file/run")) {
-            XCTAssertEqual(($0 as? FileError)?.cause, .notAFolder)
+            XCTAssertEqual(($0 as? StorageError)?.cause, .notAFolder)
         }
         XCTAssertThrowsError(try RunFolder.open(at: base)) {
             XCTAssertEqual($0 as? RunError, .notARun(base, missing: "run.yaml"))
@@ -79,9 +79,9 @@ final class RunFolderTests: XCTestCase {
         try AtomicFile.write("new", to: path)
         XCTAssertEqual(try read(path), "new")
         XCTAssertEqual(try entries(base), ["file"])
-        XCTAssertThrowsError(try AtomicFile.write("x", to: base)) { XCTAssertTrue($0 is FileError) }
+        XCTAssertThrowsError(try AtomicFile.write("x", to: base)) { XCTAssertTrue($0 is StorageError) }
         XCTAssertThrowsError(try AtomicFile.write("x", to: base + "/none/file")) {
-            XCTAssertEqual(($0 as? FileError)?.cause, .missing)
+            XCTAssertEqual(($0 as? StorageError)?.cause, .missing)
         }
         XCTAssertEqual(try entries(base), ["file"], "a failed write takes its temporary file with it")
     }
@@ -91,7 +91,7 @@ final class RunFolderTests: XCTestCase {
         guard FileManager.default.fileExists(atPath: "/dev/full") else { throw XCTSkip("no /dev/full") }
         let file = try LineFile(path: "/dev/full")
         XCTAssertThrowsError(try file.append("x")) {
-            XCTAssertEqual(($0 as? FileError)?.cause, .diskFull)
+            XCTAssertEqual(($0 as? StorageError)?.cause, .diskFull)
             XCTAssertTrue("\($0)".contains("free some space"), "\($0)")
         }
     }

@@ -129,13 +129,15 @@ final class SettingsTests: XCTestCase {
     func testYAMLErrorsNameTheLine() {
         expectYAML("batch: 3\ntemperatur: 1", .unknown(name: "temperatur", nearest: ["temperature"]), "s, line 2")
         expectYAML("batch: \"3\"", .wrongType(name: "batch", value: "3", type: .integer), "s, line 1")
-        expectYAML("optimizer:\n  momentum: high", .wrongType(name: "optimizer.momentum", value: "high", type: .number),
+        expectYAML(
+            "optimizer:\n  momentum: high", .wrongType(name: "optimizer.momentum", value: "high", type: .number),
             "s, line 2")
         XCTAssertThrowsError(try Sample().applying(yaml: "batch: 1\nbatch: 2"))
         XCTAssertThrowsError(try Sample().applying(yaml: "batch: [1"))
         XCTAssertThrowsError(try Sample().applying(yaml: "- 1\n- 2"))
         XCTAssertEqual(try Sample().applying(yaml: "# nothing\n"), Sample())
-        XCTAssertEqual(try Sample().applying(yaml: "method: simclr\nsettings:\n  batch: 7", section: "settings").batch, 7)
+        XCTAssertEqual(
+            try Sample().applying(yaml: "method: simclr\nsettings:\n  batch: 7", section: "settings").batch, 7)
     }
 
     func testYAMLLimits() throws {

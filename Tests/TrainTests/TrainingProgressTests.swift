@@ -71,9 +71,11 @@ final class TrainingProgressTests: XCTestCase {
     }
 
     func testNumbersAndTimes() {
-        XCTAssertEqual([0.43121, 81.25, 3, 0.0003, 2.5, 123456].map(TrainingProgress.short),
+        XCTAssertEqual(
+            [0.43121, 81.25, 3, 0.0003, 2.5, 123456].map(TrainingProgress.short),
             ["0.4312", "81.2", "3", "3.00e-04", "2.500", "1.23e+05"])
-        XCTAssertEqual([7, 750, 3723, -1, .infinity].map(TrainingProgress.duration),
+        XCTAssertEqual(
+            [7, 750, 3723, -1, .infinity].map(TrainingProgress.duration),
             ["0:07", "12:30", "1:02:03", "0:00", "277777:46:40"])
     }
 }

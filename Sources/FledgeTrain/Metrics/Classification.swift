@@ -26,7 +26,8 @@ public enum Metrics {
 
     /// The class with the highest score of each row; of equal scores the lower class number.
     public static func predictions(scores: [Float], classes: Int) -> [Int] {
-        precondition(classes > 0 && scores.count % classes == 0, "predictions: \(scores.count) scores, \(classes) classes")
+        precondition(
+            classes > 0 && scores.count % classes == 0, "predictions: \(scores.count) scores, \(classes) classes")
         return (0..<scores.count / classes).map { row in
             var best = 0
             for c in 1..<max(classes, 1) {

@@ -40,7 +40,8 @@ public struct ConfusionMatrix: Codable, Sendable, Equatable {
                 mistakes.append((label, guess, counts[label][guess]))
             }
         }
-        return Array(mistakes.sorted { ($1.count, $0.label, $0.predicted) < ($0.count, $1.label, $1.predicted) }.prefix(limit))
+        return Array(
+            mistakes.sorted { ($1.count, $0.label, $0.predicted) < ($0.count, $1.label, $1.predicted) }.prefix(limit))
     }
 
     private func mean(of values: [Double]) -> Double { values.reduce(0, +) / Double(values.count) }

@@ -28,14 +28,17 @@ public enum Projection {
         var before: [Double] = []
         for _ in 0..<300 {
             basis = basis.map { transposedProduct(centred, product(centred, $0, rows, columns), rows, columns) }
-            // Rotate to the principal directions inside the block: they separate, and their variances tell when to stop.
+            // Rotate to the principal directions inside the block: they separate, and their variances tell when to
+            // stop.
             orthonormalize(&basis)
             let scores = basis.map { product(centred, $0, rows, columns) }
             let (variances, rotation) = symmetricEigen(scores.map { a in scores.map { dot(a, $0) } })
             basis = rotation.map { weights in combine(basis, weights) }
             let leading = Array(variances.prefix(components))
             let scale = max(leading.first ?? 0, .leastNormalMagnitude)
-            if before.count == leading.count && zip(before, leading).allSatisfy({ abs($0 - $1) <= 1e-13 * scale }) { break }
+            if before.count == leading.count && zip(before, leading).allSatisfy({ abs($0 - $1) <= 1e-13 * scale }) {
+                break
+            }
             before = leading
         }
         var result = Array(repeating: 0.0, count: rows * components)

@@ -18,7 +18,8 @@ extension Projection {
         let p = affinities(distances, rows, perplexity: min(perplexity, Double(rows - 1) / 3))
 
         var y = pca(matrix, rows: rows, columns: columns)
-        let deviation = (stride(from: 0, to: y.count, by: 2).reduce(0) { $0 + y[$1] * y[$1] } / Double(rows)).squareRoot()
+        let deviation = (stride(from: 0, to: y.count, by: 2).reduce(0) { $0 + y[$1] * y[$1] } / Double(rows))
+            .squareRoot()
         for i in y.indices { y[i] *= 1e-4 / max(deviation, .leastNormalMagnitude) }
 
         let exploration = iterations / 4

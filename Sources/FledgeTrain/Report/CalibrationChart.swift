@@ -24,7 +24,8 @@ struct CalibrationChart {
             let width = full * max(0.25, (Double(bin.count) / most).squareRoot())
             let x = across((bin.lower + bin.upper) / 2) - width / 2
             let height = max(bin.accuracy * size, 1)
-            let title = "confidence \(Markup.percent(bin.confidence)), right \(Markup.percent(bin.accuracy)), "
+            let title =
+                "confidence \(Markup.percent(bin.confidence)), right \(Markup.percent(bin.accuracy)), "
                 + "\(Markup.count(bin.count)) samples"
             body += "<rect x=\"\(Markup.number(x))\" y=\"\(Markup.number(bottom - height))\" "
             body += "width=\"\(Markup.number(width))\" height=\"\(Markup.number(height))\" rx=\"2\" class=\"bin\">"

@@ -46,7 +46,9 @@ struct LineChart {
                 body += "<circle cx=\"\(Markup.number(across(point.0)))\" cy=\"\(Markup.number(up(point.1)))\" "
                 body += "r=\"\(isEnd ? 3 : 6)\" fill=\"\(color)\"\(isEnd ? "" : " opacity=\"0\" class=\"probe\"")>"
                 let value = TrainingProgress.short(point.1)
-                body += "<title>\(Markup.escape("\(curve.name) \(value) at step \(Markup.number(point.0))"))</title></circle>"
+                body +=
+                    "<title>\(Markup.escape("\(curve.name) \(value) at step \(Markup.number(point.0))"))</title>"
+                    + "</circle>"
             }
         }
         let names = curves.map { curve in

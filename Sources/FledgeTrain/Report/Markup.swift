@@ -62,7 +62,8 @@ enum Markup {
 
     enum Anchor: String { case start, middle, end }
 
-    static func text(_ x: Double, _ y: Double, _ text: String, anchor: Anchor = .start, kind: String = "tick") -> String {
+    static func text(_ x: Double, _ y: Double, _ text: String, anchor: Anchor = .start, kind: String = "tick") -> String
+    {
         "<text x=\"\(number(x))\" y=\"\(number(y))\" text-anchor=\"\(anchor.rawValue)\" class=\"\(kind)\">"
             + "\(escape(text))</text>"
     }
@@ -75,7 +76,8 @@ enum Markup {
     /// black, as far as ten can be; beyond these, hues a golden angle apart.
     static func color(_ index: Int) -> String {
         let palette = [
-            "#3b7dd8", "#e07b39", "#2a9d77", "#c94f7c", "#8a63d2", "#b8912b", "#3aa6c4", "#d1495b", "#6b8e3d", "#7d7f8a",
+            "#3b7dd8", "#e07b39", "#2a9d77", "#c94f7c", "#8a63d2", "#b8912b", "#3aa6c4", "#d1495b", "#6b8e3d",
+            "#7d7f8a",
         ]
         if index < palette.count { return palette[index] }
         return "hsl(\(Int(Double(index) * 137.508) % 360) 55% 50%)"

@@ -10,8 +10,11 @@ struct MatrixChart {
         let showsCounts = classes <= 16
         let showsNames = cell >= 11
         let longest = min(names.map(\.count).max() ?? 0, 18)
-        let margin = showsNames ? Double(longest) * 6.6 + 30 : 24
-        let topMargin = showsNames ? Double(longest > 3 ? longest : 1) * (longest > 3 ? 4.9 : 6) + 34 : 24
+        // A letter is about 7 wide; long names of columns stand at 45 degrees and lean over the right edge.
+        let isSlanted = longest > 3
+        let margin = showsNames ? Double(longest) * 7 + 34 : 24
+        let overhang = isSlanted && showsNames ? Double(longest) * 5 : 14
+        let topMargin = showsNames ? (isSlanted ? overhang + 36 : 40) : 24
         let side = cell * Double(classes)
 
         var body = Markup.text(margin + side / 2, 12, "predicted", anchor: .middle)
@@ -23,8 +26,10 @@ struct MatrixChart {
             if showsNames {
                 body += Markup.text(margin - 8, y + cell / 2 + 4, short(names[row]), anchor: .end, kind: "name")
                 let x = margin + (Double(row) + 0.5) * cell
-                if longest > 3 {
-                    body += "<text transform=\"translate(\(Markup.number(x)) \(Markup.number(topMargin - 8))) rotate(-45)\" "
+                if isSlanted {
+                    body +=
+                        "<text transform=\"translate(\(Markup.number(x)) \(Markup.number(topMargin - 8))) "
+                        + "rotate(-45)\" "
                     body += "class=\"name\">\(Markup.escape(short(names[row])))</text>"
                 } else {
                     body += Markup.text(x, topMargin - 8, names[row], anchor: .middle, kind: "name")
@@ -38,7 +43,8 @@ struct MatrixChart {
                 let shade = count == 0 ? 0 : row == column ? 0.08 + 0.82 * share : 0.12 + 0.78 * share.squareRoot()
                 let place = "x=\"\(Markup.number(x + 0.75))\" y=\"\(Markup.number(y + 0.75))\" "
                 let size = "width=\"\(Markup.number(cell - 1.5))\" height=\"\(Markup.number(cell - 1.5))\" rx=\"3\""
-                let title = "\(names[row]) taken for \(names[column]): \(count) of \(support) (\(Markup.percent(share)))"
+                let title =
+                    "\(names[row]) taken for \(names[column]): \(count) of \(support) (\(Markup.percent(share)))"
                 body += "<g><title>\(Markup.escape(title))</title><rect \(place)\(size) class=\"empty\"/>"
                 if count > 0 {
                     let kind = row == column ? "right" : "wrong"
@@ -52,7 +58,7 @@ struct MatrixChart {
             }
         }
         let label = "Confusion matrix of \(classes) classes"
-        return Markup.svg(width: margin + side + 14, height: topMargin + side + 6, label: label, body)
+        return Markup.svg(width: margin + side + overhang, height: topMargin + side + 6, label: label, body)
     }
 
     private func short(_ name: String) -> String { name.count > 18 ? name.prefix(17) + "…" : name }

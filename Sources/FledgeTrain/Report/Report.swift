@@ -15,8 +15,8 @@ public struct Report: Encodable, Sendable {
     /// How many labels were used in all.
     public var labels: Int?
     public var labelsPerClass: Int?
-    public var classes: Int
-    public var classNames: [String]
+    public let classes: Int
+    public let classNames: [String]
     public var trainSamples: Int?
     public var testSamples: Int?
     public var seed: Int

@@ -35,12 +35,16 @@ public struct ReportPage {
         if let train = report.trainSamples { facts.append((Markup.count(train), "training samples")) }
         if let test = report.testSamples { facts.append((Markup.count(test), "test samples")) }
         facts.append((TrainingProgress.duration(report.seconds), report.seconds < 3600 ? "minutes" : "hours"))
-        facts.append((String(report.seed), "seed"))
-        let items = facts.map { "<li><b>\(Markup.escape($0.0))</b> \($0.1)</li>" }.joined()
+        let items =
+            facts.map { "<li><b>\(Markup.escape($0.0))</b> \($0.1)</li>" }.joined()
+            + "<li>seed <b>\(report.seed)</b></li>"
         let headline = report.accuracy.map {
-            "<p class=\"headline\"><strong>\(Markup.percent($0))</strong> <span>of the test samples are right</span></p>"
+            "<p class=\"headline\"><strong>\(Markup.percent($0))</strong> "
+                + "<span>of the test samples are right</span></p>"
         }
-        return "<header><p class=\"brand\">Fledge · \(Markup.escape(report.data))</p><h1>\(Markup.escape(report.title))</h1>"
+        return
+            "<header><p class=\"brand\">Fledge · \(Markup.escape(report.data))</p>"
+            + "<h1>\(Markup.escape(report.title))</h1>"
             + "\(headline ?? "")<ul class=\"facts\">\(items)</ul></header>\n"
     }
 
@@ -53,11 +57,12 @@ public struct ReportPage {
     private var comparison: String {
         guard let accuracy = report.accuracy, !report.baselines.isEmpty else { return "" }
         let known = [
-            "supervised": "Supervised, same network, labels only",
+            "supervised": "Supervised, same network",
             "untrained_linear": "Linear on the untrained network",
             "raw_pixels_linear": "Linear on raw values",
         ]
-        let rows = [("Fledge", accuracy, true)]
+        let rows =
+            [("Fledge", accuracy, true)]
             + report.baselines.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
             .map { (known[$0.key] ?? Markup.words($0.key), $0.value, false) }
         let bars = rows.map { name, value, isOurs in
@@ -66,7 +71,8 @@ public struct ReportPage {
                 + "<div class=\"track\"><div style=\"width:\(Markup.number(share * 100))%\"></div></div>"
                 + "<b>\(Markup.percent(value))</b></div>"
         }.joined()
-        let chance = report.classes > 0 ? " Guessing would reach \(Markup.percent(1 / Double(report.classes)))." : ""
+        let chance =
+            report.classes > 0 ? " Guessing at random would reach \(Markup.percent(1 / Double(report.classes)))." : ""
         return Markup.section(
             "Compared on the same labels",
             note: "Accuracy on the same test split, which was looked at once, at the end.\(chance)",
@@ -76,7 +82,8 @@ public struct ReportPage {
     private var recipe: String {
         guard !report.recipe.isEmpty else { return "" }
         let items = report.recipe.map {
-            "<dt>\(Markup.escape($0.name))</dt><dd><b>\(Markup.escape($0.value))</b> <span>\(Markup.escape($0.why))</span></dd>"
+            "<dt>\(Markup.escape($0.name))</dt><dd><b>\(Markup.escape($0.value))</b> "
+                + "<span>\(Markup.escape($0.why))</span></dd>"
         }.joined()
         return Markup.section("What was done, and why", "<dl class=\"recipe\">\(items)</dl>")
     }
@@ -101,9 +108,11 @@ public struct ReportPage {
         var list = ""
         if !mistakes.isEmpty {
             let items = mistakes.map {
-                "<tr><td>\(name($0.label))</td><td>\(name($0.predicted))</td><td class=\"n\">\(Markup.count($0.count))</td></tr>"
+                "<tr><td>\(name($0.label))</td><td>\(name($0.predicted))</td>"
+                    + "<td class=\"n\">\(Markup.count($0.count))</td></tr>"
             }.joined()
-            list = "<div><table><caption>Most frequent mistakes</caption><thead><tr><th>is</th><th>taken for</th>"
+            list =
+                "<div><table><caption>Most frequent mistakes</caption><thead><tr><th>is</th><th>taken for</th>"
                 + "<th class=\"n\">times</th></tr></thead><tbody>\(items)</tbody></table></div>"
         }
         let chart = MatrixChart(matrix: matrix, names: report.classNames).svg
@@ -128,8 +137,11 @@ public struct ReportPage {
     }
 
     private var calibration: String {
-        guard let calibration = report.calibration, calibration.bins.contains(where: { $0.count > 0 }) else { return "" }
-        let note = "Of the answers given with 80 % confidence, 80 % should be right: bars should end on the diagonal. "
+        guard let calibration = report.calibration, calibration.bins.contains(where: { $0.count > 0 }) else {
+            return ""
+        }
+        let note =
+            "Of the answers given with 80 % confidence, 80 % should be right: bars should end on the diagonal. "
             + "Wider bars hold more samples; the mark is the mean confidence of the bar."
         let facts = [
             (Markup.percent(calibration.expectedError), "expected calibration error"),
@@ -155,7 +167,8 @@ public struct ReportPage {
         guard let grid = report.samples, !grid.pictures.isEmpty else { return "" }
         let pictures = grid.pictures.map {
             "<figure><img alt=\"\(Markup.escape($0.caption))\" src=\"data:image/png;base64,"
-                + "\(Data($0.png).base64EncodedString())\"><figcaption>\(Markup.escape($0.caption))</figcaption></figure>"
+                + "\(Data($0.png).base64EncodedString())\">"
+                + "<figcaption>\(Markup.escape($0.caption))</figcaption></figure>"
         }.joined()
         return Markup.section(
             "Samples as the network sees them", note: "Training samples after augmentation.",
@@ -187,6 +200,7 @@ public struct ReportPage {
 
     /// A share as a number over a thin bar.
     private func cell(_ value: Double) -> String {
-        "<td><div class=\"meter\"><b>\(Markup.percent(value))</b><i style=\"width:\(Markup.number(value * 100))%\"></i></div></td>"
+        "<td><div class=\"meter\"><b>\(Markup.percent(value))</b>"
+            + "<i style=\"width:\(Markup.number(value * 100))%\"></i></div></td>"
     }
 }

@@ -4,8 +4,8 @@ struct ScatterChart {
     let names: [String]
 
     var svg: String {
-        let width = 760.0
-        let height = 520.0
+        let width = 900.0
+        let height = 560.0
         let margin = 16.0
         let xs = map.points.map(\.x).filter(\.isFinite)
         let ys = map.points.map(\.y).filter(\.isFinite)

@@ -10,37 +10,37 @@ import Foundation
 /// a temporary file in the same folder, fsync, rename over the target, fsync of the folder.
 public enum AtomicFile {
     /// Replaces or creates the file at `path` with these bytes. The folder must exist.
-    public static func write(_ bytes: some Collection<UInt8>, to path: String) throws(FileError) {
+    public static func write(_ bytes: some Collection<UInt8>, to path: String) throws(StorageError) {
         let folder = self.folder(of: path)
         let name = path.split(separator: "/").last.map(String.init) ?? path
         let temporary = "\(folder)/.\(name).\(getpid()).tmp"
 
         let file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-        guard file >= 0 else { throw FileError(action: "write", path: path, code: errno) }
+        guard file >= 0 else { throw StorageError(action: "write", path: path, code: errno) }
         var failure = writeAll(bytes, to: file)
         if failure == 0 && fsync(file) != 0 { failure = errno }
         if close(file) != 0 && failure == 0 { failure = errno }
         if failure == 0 && rename(temporary, path) != 0 { failure = errno }
         guard failure == 0 else {
             unlink(temporary)
-            throw FileError(action: "write", path: path, code: failure)
+            throw StorageError(action: "write", path: path, code: failure)
         }
         try synchronize(folder: folder)
     }
 
     /// Replaces or creates the file at `path` with this text in UTF-8.
-    public static func write(_ text: String, to path: String) throws(FileError) {
+    public static func write(_ text: String, to path: String) throws(StorageError) {
         try write(Array(text.utf8), to: path)
     }
 
     /// Makes a rename or a new entry in the folder survive a power cut.
-    static func synchronize(folder: String) throws(FileError) {
+    static func synchronize(folder: String) throws(StorageError) {
         let handle = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard handle >= 0 else { throw FileError(action: "open the folder", path: folder, code: errno) }
+        guard handle >= 0 else { throw StorageError(action: "open the folder", path: folder, code: errno) }
         defer { close(handle) }
         // Some file systems cannot synchronise a folder and say EINVAL; there is nothing better to do on them.
         guard fsync(handle) == 0 || errno == EINVAL else {
-            throw FileError(action: "write the folder", path: folder, code: errno)
+            throw StorageError(action: "write the folder", path: folder, code: errno)
         }
     }
 
@@ -76,21 +76,21 @@ final class LineFile {
     let path: String
     private let file: Int32
 
-    init(path: String) throws(FileError) {
+    init(path: String) throws(StorageError) {
         self.path = path
         file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
-        guard file >= 0 else { throw FileError(action: "open for writing", path: path, code: errno) }
+        guard file >= 0 else { throw StorageError(action: "open for writing", path: path, code: errno) }
     }
 
     deinit { close(file) }
 
     /// Appends `line` and a line break. When the disk has room for a part only, the part is taken back.
-    func append(_ line: String) throws(FileError) {
+    func append(_ line: String) throws(StorageError) {
         let before = lseek(file, 0, SEEK_END)
         let failure = AtomicFile.writeAll(Array((line + "\n").utf8), to: file)
         guard failure == 0 else {
             _ = ftruncate(file, before)
-            throw FileError(action: "write", path: path, code: failure)
+            throw StorageError(action: "write", path: path, code: failure)
         }
     }
 }

@@ -57,9 +57,11 @@ public struct Machine: Codable, Sendable, Equatable {
     }
 
     /// Free bytes for this user on the disk of `path`.
-    public static func freeSpace(at path: String) throws(FileError) -> UInt64 {
+    public static func freeSpace(at path: String) throws(StorageError) -> UInt64 {
         var status = statvfs()
-        guard statvfs(path, &status) == 0 else { throw FileError(action: "look at the disk", path: path, code: errno) }
+        guard statvfs(path, &status) == 0 else {
+            throw StorageError(action: "look at the disk", path: path, code: errno)
+        }
         return UInt64(status.f_bavail) * UInt64(status.f_frsize)
     }
 
@@ -73,7 +75,9 @@ public struct Machine: Codable, Sendable, Equatable {
         for line in (read(path) ?? "").split(separator: "\n") {
             guard let middle = line.firstIndex(of: separator) else { continue }
             let key = line[..<middle].trimmingCharacters(in: .whitespaces)
-            if pairs[key] == nil { pairs[key] = line[line.index(after: middle)...].trimmingCharacters(in: .whitespaces) }
+            if pairs[key] == nil {
+                pairs[key] = line[line.index(after: middle)...].trimmingCharacters(in: .whitespaces)
+            }
         }
         return pairs
     }

@@ -39,7 +39,7 @@ public final class RunFolder {
     /// Makes a run at `path`; folders above it are made too.
     /// - Parameter overwrite: a folder that is there and not empty is first moved to `<path>.old-1` (or -2, ...).
     ///   Nothing is ever deleted.
-    /// - Throws: `RunError.notEmpty`, `RunError.notAFolder`, `FileError`.
+    /// - Throws: `RunError.notEmpty`, `RunError.notAFolder`, `StorageError`.
     public static func create(at path: String, overwrite: Bool = false) throws -> RunFolder {
         let path = trimmed(path)
         var isFolder: ObjCBool = false
@@ -59,12 +59,13 @@ public final class RunFolder {
     public static func create(named name: String, under parent: String = "runs") throws -> RunFolder {
         try makeFolders(parent)
         let kept = name.unicodeScalars.map { scalar in
-            CharacterSet.alphanumerics.contains(scalar) || "._-".unicodeScalars.contains(scalar) ? Character(scalar) : "-"
+            CharacterSet.alphanumerics.contains(scalar) || "._-".unicodeScalars.contains(scalar)
+                ? Character(scalar) : "-"
         }
         for number in 1... {
             let path = "\(trimmed(parent))/\(String(kept))-\(number)"
             if mkdir(path, 0o755) == 0 { return try prepared(path) }
-            guard errno == EEXIST else { throw FileError(action: "make the folder", path: path, code: errno) }
+            guard errno == EEXIST else { throw StorageError(action: "make the folder", path: path, code: errno) }
         }
         fatalError("unreachable: the numbers do not end")
     }
@@ -130,7 +131,7 @@ public final class RunFolder {
     }
 
     private static func isEmpty(_ path: String) throws -> Bool {
-        guard let folder = opendir(path) else { throw FileError(action: "read the folder", path: path, code: errno) }
+        guard let folder = opendir(path) else { throw StorageError(action: "read the folder", path: path, code: errno) }
         defer { closedir(folder) }
         while let entry = readdir(folder) {
             let name = withUnsafePointer(to: &entry.pointee.d_name) {
@@ -146,7 +147,7 @@ public final class RunFolder {
             let aside = "\(path).old-\(number)"
             if FileManager.default.fileExists(atPath: aside) { continue }
             guard rename(path, aside) == 0 else {
-                throw FileError(action: "move the old run aside to \(aside)", path: path, code: errno)
+                throw StorageError(action: "move the old run aside to \(aside)", path: path, code: errno)
             }
             try AtomicFile.synchronize(folder: AtomicFile.folder(of: path))
             return
@@ -160,13 +161,15 @@ public final class RunFolder {
         var isFolder: ObjCBool = false
         if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) {
             if isFolder.boolValue { return }
-            throw FileError(action: "make the folder", path: path, code: ENOTDIR)
+            throw StorageError(action: "make the folder", path: path, code: ENOTDIR)
         }
         let parent = AtomicFile.folder(of: path)
-        guard code == ENOENT, parent != path else { throw FileError(action: "make the folder", path: path, code: code) }
+        guard code == ENOENT, parent != path else {
+            throw StorageError(action: "make the folder", path: path, code: code)
+        }
         try makeFolders(parent)
         guard mkdir(path, 0o755) == 0 || errno == EEXIST else {
-            throw FileError(action: "make the folder", path: path, code: errno)
+            throw StorageError(action: "make the folder", path: path, code: errno)
         }
     }
 }

@@ -48,7 +48,8 @@ public final class TrainingProgress {
     ///   - title: the name of the stage: "pretrain".
     ///   - unit: what a step is called in the rate.
     ///   - interval: seconds between lines where there is no terminal.
-    public convenience init(_ title: String, goal: Goal, unit: String = "steps", style: Style = .automatic,
+    public convenience init(
+        _ title: String, goal: Goal, unit: String = "steps", style: Style = .automatic,
         interval: Double = 5
     ) {
         let environment = ProcessInfo.processInfo.environment
@@ -57,7 +58,7 @@ public final class TrainingProgress {
             title, goal: goal, unit: unit, style: style == .automatic ? (isTerminal ? .bar : .lines) : style,
             interval: interval, isColoured: isTerminal && (environment["NO_COLOR"] ?? "").isEmpty,
             clock: { Double(DispatchTime.now().uptimeNanoseconds) * 1e-9 },
-            write: { FileHandle.standardError.write(Data($0.utf8)) })
+            write: StandardStream.error.tell)
     }
 
     init(
@@ -193,6 +194,7 @@ public final class TrainingProgress {
     static func duration(_ seconds: Double) -> String {
         let whole = Int(min(max(seconds, 0), 1e9).rounded())
         let (hours, minutes, rest) = (whole / 3600, whole / 60 % 60, whole % 60)
-        return hours > 0 ? String(format: "%d:%02d:%02d", hours, minutes, rest) : String(format: "%d:%02d", minutes, rest)
+        return hours > 0
+            ? String(format: "%d:%02d:%02d", hours, minutes, rest) : String(format: "%d:%02d", minutes, rest)
     }
 }

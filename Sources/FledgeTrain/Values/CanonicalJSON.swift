@@ -40,7 +40,9 @@ private struct Writer {
         case .text(let value): quote(value)
         case .list(let items):
             // Numbers stay side by side: a matrix row or a curve is read across, not down.
-            let inline = !items.contains { if case .list = $0 { true } else if case .group = $0 { true } else { false } }
+            let inline = !items.contains {
+                if case .list = $0 { true } else if case .group = $0 { true } else { false }
+            }
             sequence("[", items, "]", depth: depth, inline: inline) { writer, item, index in
                 writer.write(item, depth: depth + 1, path: "\(path)[\(index)]")
             }

@@ -1,1 +1,0 @@
-#include "fledge_image.h"

@@ -1,0 +1,96 @@
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// A file that could not be read or written, with the reason the system gave.
+public struct FileError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// What was tried, such as "read" or "write".
+    public var operation: String
+    public var path: String
+    public var reason: String
+
+    public init(operation: String, path: String, reason: String) {
+        self.operation = operation
+        self.path = path
+        self.reason = reason
+    }
+
+    public var description: String { "cannot \(operation) \(path): \(reason)" }
+}
+
+/// Whole files as bytes.
+public enum FileBytes {
+    /// The bytes of a file. Throws `FileError` when it cannot be read, is not a regular file, or has more than `limit`
+    /// bytes; the size is checked before memory is taken.
+    public static func read(_ path: String, limit: Int = 8 << 30) throws -> [UInt8] {
+        func failure(_ reason: String) -> FileError { FileError(operation: "read", path: path, reason: reason) }
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw failure(String(cString: strerror(errno))) }
+        defer { close(descriptor) }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw failure(String(cString: strerror(errno))) }
+        guard status.st_mode & S_IFMT == S_IFREG else { throw failure("it is not a regular file") }
+        let size = Int(status.st_size)
+        guard size <= limit else { throw failure("it has \(size) bytes and the limit is \(limit)") }
+        var failed: Int32 = 0
+        let bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
+            while count < size, let base = buffer.baseAddress {
+                let got = systemRead(descriptor, base + count, size - count)
+                if got > 0 {
+                    count += got
+                } else if got == 0 {
+                    break
+                } else if errno != EINTR {
+                    failed = errno
+                    break
+                }
+            }
+        }
+        guard failed == 0 else { throw failure(String(cString: strerror(failed))) }
+        guard bytes.count == size else { throw failure("it became shorter while it was read") }
+        return bytes
+    }
+
+    /// Writes a file so that its name shows either the old bytes or all the new ones: a temporary file in the same
+    /// folder is written, synced and renamed. Throws `FileError`.
+    public static func write(_ bytes: [UInt8], to path: String) throws {
+        let temporary = path + ".\(getpid()).tmp"
+        func failure() -> FileError {
+            let error = FileError(operation: "write", path: path, reason: String(cString: strerror(errno)))
+            unlink(temporary)
+            return error
+        }
+        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else { throw failure() }
+        var written = 0
+        let ok = bytes.withUnsafeBytes { buffer -> Bool in
+            while written < buffer.count, let base = buffer.baseAddress {
+                let count = systemWrite(descriptor, base + written, buffer.count - written)
+                if count > 0 {
+                    written += count
+                } else if count == 0 || errno != EINTR {
+                    return false
+                }
+            }
+            return fsync(descriptor) == 0
+        }
+        guard ok else {
+            let error = failure()
+            close(descriptor)
+            throw error
+        }
+        guard close(descriptor) == 0, rename(temporary, path) == 0 else { throw failure() }
+    }
+}
+
+// Inside `FileBytes` the plain names mean its own functions.
+private func systemRead(_ descriptor: Int32, _ bytes: UnsafeMutableRawPointer, _ count: Int) -> Int {
+    read(descriptor, bytes, count)
+}
+private func systemWrite(_ descriptor: Int32, _ bytes: UnsafeRawPointer, _ count: Int) -> Int {
+    write(descriptor, bytes, count)
+}
