@@ -14,13 +14,14 @@ extension OpTable {
             return [y, mean, variance]
         }
         add("batchNorm empty", .wave([0, 3]), w, b) { $0[0].batchNorm(weight: $0[1], bias: $0[2]).y }
-        let given = (OpInput.wave([3], amplitude: 0.3), OpInput.wave([3], amplitude: 0.3, shift: 0.8))
-        add("batchNorm given", .wave([4, 3]), w, b, given.0, given.1) { x in
-            x[0].batchNorm(mean: x[3].detached(), variance: x[4].detached(), weight: x[1], bias: x[2])
+        // Integers, because given statistics have no gradient.
+        let given = OpInput.indices([3], below: 3)
+        func normalized(_ x: [Tensor], relu: Bool) -> Tensor {
+            let i = x[3].cast(to: x[0].dtype)
+            return x[0].batchNorm(mean: i * 0.2, variance: i * 0.3 + 0.5, weight: x[1], bias: x[2], relu: relu)
         }
-        add("batchNorm given relu", .wave([2, 3, 3], .sliced), w, b, given.0, given.1) { x in
-            x[0].batchNorm(mean: x[3].detached(), variance: x[4].detached(), weight: x[1], bias: x[2], relu: true)
-        }
+        add("batchNorm given", .wave([4, 3]), w, b, given) { normalized($0, relu: false) }
+        add("batchNorm given relu", .wave([2, 3, 3], .sliced), w, b, given) { normalized($0, relu: true) }
         // Sums over all rows: a few more digits are lost.
         for relu in [false, true] {
             add(
