@@ -1,3 +1,4 @@
+import FledgeCore
 import FledgeTrain
 
 /// All methods. A new one is one file and one line here.

@@ -4,18 +4,12 @@ import FledgeModels
 import FledgeNN
 import FledgeTrain
 
-/// A backbone and a linear layer from its features to the classes.
-final class Classifier: Layer {
-    let backbone: any Backbone
-    let head: Linear
-
-    init(_ context: LearningContext) {
-        backbone = context.backbone
-        var random = context.random("head")
-        head = Linear(context.backbone.featureCount, context.classes, random: &random)
+extension LearningContext {
+    /// The backbone with a fresh linear layer from its features to the classes.
+    func makeClassifier() -> Classifier {
+        var random = random("head")
+        return Classifier(backbone, classes: classes, random: &random)
     }
-
-    func callAsFunction(_ x: Tensor) -> Tensor { head(backbone(x)) }
 }
 
 extension Classifier {

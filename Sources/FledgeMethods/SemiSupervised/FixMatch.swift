@@ -68,7 +68,7 @@ public struct FixMatch: Method {
 
         init(_ config: Config, _ context: LearningContext) {
             self.config = config
-            classifier = Classifier(context)
+            classifier = context.makeClassifier()
             let (weak, strong) = (context.weakView, context.strongView)
             feeds = [
                 Feed("labelled", from: .labelled, batchSize: config.batchSize, views: [weak]),

@@ -64,7 +64,7 @@ public struct Supervised: Method {
 
         init(_ config: Config, _ context: LearningContext) {
             self.config = config
-            classifier = Classifier(context)
+            classifier = context.makeClassifier()
             let view: Augmentation =
                 switch config.view {
                 case .plain: context.plainView
