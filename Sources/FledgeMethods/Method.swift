@@ -142,3 +142,10 @@ extension Trainer {
             + logs.keys.sorted().map { curve($0, logs[$0]!.steps, logs[$0]!.values) }
     }
 }
+
+extension Engine {
+    /// The environment of this process, as a run stores it.
+    public static var environment: RunEnvironment {
+        RunEnvironment(instructionSet: instructionSet, threads: threads, oneDNN: oneDNNVersion)
+    }
+}
