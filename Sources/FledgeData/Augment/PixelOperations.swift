@@ -132,19 +132,19 @@ extension Canvas {
         }
     }
 
-    /// Histogram equalisation of each channel over 256 levels, as Pillow does it.
+    /// Histogram equalisation of each channel over 256 levels: a level becomes the part of pixels that are not above it,
+    /// counted from the lowest level. (Pillow divides by a whole number here, which saturates or does nothing at the
+    /// sizes of small images.)
     mutating func equalize() {
         let p = pixels()
         for c in 0..<channels {
             for k in 0..<256 { workspace.histogram[k] = 0 }
             for i in 0..<area { workspace.histogram[level(p[i * channels + c])] += 1 }
-            guard let last = workspace.histogram.last(where: { $0 > 0 }) else { continue }
-            let step = (area - last) / 255
-            guard step > 0 else { continue }
-            var sum = step / 2
+            guard let lowest = workspace.histogram.first(where: { $0 > 0 }), lowest < area else { continue }
+            var sum = 0
             for k in 0..<256 {
-                workspace.table[k] = Float(min(255, sum / step)) / 255
                 sum += workspace.histogram[k]
+                workspace.table[k] = Float(max(0, sum - lowest)) / Float(area - lowest)
             }
             for i in 0..<area { p[i * channels + c] = workspace.table[level(p[i * channels + c])] }
         }
