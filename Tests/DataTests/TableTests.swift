@@ -44,6 +44,7 @@ final class TableTests: XCTestCase {
         guard case .notANumber(_, 3, "a", "1e999")? = error("a,b,label\n1,2,x\n1e999,1,y\n") else { return XCTFail("inf") }
         guard case .mixedWidths(_, 3, 2, 3)? = error("a,b,label\n1,2,x\n3,y\n") else { return XCTFail("width") }
         guard case .textColumn(_, "b", "red")? = error("a,b,label\n1,red,x\n2,blue,y\n1,red,y\n") else { return XCTFail("text") }
+        guard case .textColumn(_, "text", "hello")? = error("text,label\nhello,x\nbye,y\n") else { return XCTFail("texts") }
         guard case .malformed? = error("a,b,label\n1,\"2,x\n") else { return XCTFail("open quote") }
         guard case .oneClass(_, "x")? = error("a,label\n1,x\n2,x\n") else { return XCTFail("one class") }
         guard case .malformed? = error("a,b\n" + (0..<40).map { "1,\($0).5\n" }.joined()) else { return XCTFail("regression") }

@@ -81,8 +81,9 @@ extension Canvas {
     /// v - c max(0, min(k, 4 - k, 1)) with k on the circle of six: HSV to one channel.
     @inline(__always)
     private static func channel(_ position: Float, _ value: Float, _ chroma: Float) -> Float {
-        // All positions lie within -6..<18, so one conditional step each way would not do; this is exact and branch-free.
-        let k = position - 6 * (position * (1 / 6)).rounded(.down)
+        // Positions lie within -6...18; moved above zero, truncation is rounding down.
+        let turns = Float(Int32((position + 12) * (1 / 6)))
+        let k = position + 12 - 6 * turns
         return value - chroma * max(0, min(min(k, 4 - k), 1))
     }
 

@@ -192,7 +192,9 @@ struct Table {
         var dropped: Int?
         for column in kept where failures[column].count > 0 {
             let failed = failures[column]
-            if column == 0, layout.id == nil, failed.count == rows, Set(firstColumn).count * 10 >= rows * 9 {
+            if column == 0, layout.id == nil, failed.count == rows, kept.count > 1,
+                Set(firstColumn).count * 10 >= rows * 9
+            {
                 dropped = 0
                 ids = firstColumn
                 layout.dropped.insert(0)
