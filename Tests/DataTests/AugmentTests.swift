@@ -35,7 +35,8 @@ final class AugmentTests: XCTestCase {
         equal(view([.posterize(bits: 8)]), plain)
         XCTAssertEqual(view([.solarize(threshold: 1.01)]), plain)
         XCTAssertEqual(view([.cutout(size: 0)]), plain)
-        XCTAssertEqual(view([.randAugment(count: 3, magnitude: 0, operations: [.rotate, .shearX, .translateY])]), plain)
+        XCTAssertEqual(
+            view([.randAugment(count: 3, magnitude: 0, operations: [.rotate, .shearX, .translateY])]), plain)
     }
 
     func testCropOfTheWholeIsAResize() {
@@ -85,15 +86,16 @@ final class AugmentTests: XCTestCase {
     }
 
     func testQuarterTurn() {
-        // A rotation by exactly 90 degrees: the range is drawn evenly, so the map is made through the crop of one angle.
+        // Angles are drawn evenly: of 400 views one is near a quarter turn.
         let square = ImageBuffer(width: 2, height: 2, channels: 1, pixels: [0, 51, 102, 153])
         let views = (0..<400).map { seed in
             Augmentation([.rotation(degrees: 180)]).view(of: square, random: RandomSource(seed: UInt64(seed))).pixels
         }
         // Counterclockwise by 90 degrees the top right pixel comes to the top left.
-        let nearest = views.map { view in
-            zip(view, [0.2, 0.6, 0, 0.4] as [Float]).map { abs($0 - $1) }.max() ?? 1
-        }.min() ?? 1
+        let nearest =
+            views.map { view in
+                zip(view, [0.2, 0.6, 0, 0.4] as [Float]).map { abs($0 - $1) }.max() ?? 1
+            }.min() ?? 1
         XCTAssertLessThan(nearest, 0.03)
     }
 

@@ -63,7 +63,8 @@ final class ReaderTests: XCTestCase {
         let folder = try TemporaryFolder()
         XCTAssertEqual(dataError(try DataSource.open(folder.path)), .emptyFolder(path: folder.path))
         try folder.folder("train/a")
-        XCTAssertEqual(dataError(try DataSource.open(folder.path + "/train")), .emptyFolder(path: folder.path + "/train"))
+        XCTAssertEqual(
+            dataError(try DataSource.open(folder.path + "/train")), .emptyFolder(path: folder.path + "/train"))
         try folder.write("train/a/1.png", image())
         XCTAssertEqual(dataError(try DataSource.open(folder.path)), .oneClass(path: folder.path, name: "a"))
         let other = try TemporaryFolder()
@@ -102,7 +103,9 @@ final class ReaderTests: XCTestCase {
     func testImagesWithTable() throws {
         let folder = try TemporaryFolder()
         for i in 0..<4 { try folder.write("images/\(i).png", image(i)) }
-        try folder.write("labels.csv", "file,label,split\r\n0.png,cat,train\r\n2.png,\"dog, big\",train\r\n3.png,,train\r\n1.png,cat,test\r\n")
+        try folder.write(
+            "labels.csv",
+            "file,label,split\r\n0.png,cat,train\r\n2.png,\"dog, big\",train\r\n3.png,,train\r\n1.png,cat,test\r\n")
         let data = try DataSource.open(folder.path)
         XCTAssertEqual(data.format, .imagesWithTable)
         XCTAssertEqual(data.classNames, ["cat", "dog, big"])
@@ -111,7 +114,9 @@ final class ReaderTests: XCTestCase {
         XCTAssertEqual(data.train.id(of: 1), "images/2.png")
         XCTAssertEqual(try DataSource.open(folder.path + "/labels.csv").train.count, 3)
         try folder.write("labels.csv", "file,label\n0.png,cat\n9.png,dog\n")
-        guard case .mismatch(_, let reason)? = dataError(try DataSource.open(folder.path)) else { return XCTFail("9.png") }
+        guard case .mismatch(_, let reason)? = dataError(try DataSource.open(folder.path)) else {
+            return XCTFail("9.png")
+        }
         XCTAssertTrue(reason.contains("row 3") && reason.contains("9.png"), reason)
         try folder.write("labels.csv", "file,label\n../0.png,cat\n1.png,dog\n")
         guard case .malformed? = dataError(try DataSource.open(folder.path)) else { return XCTFail("leads out") }
@@ -123,7 +128,8 @@ final class ReaderTests: XCTestCase {
         let data = try DataSource.open(folder.path)
         XCTAssertEqual(data.format, .imageFolder)
         XCTAssertEqual(data.train.labels, [nil, nil, nil])
-        XCTAssertEqual(dataError(try data.train.labelledSplit(perClass: 1, seed: 0)), .noLabels(path: "the training split"))
+        XCTAssertEqual(
+            dataError(try data.train.labelledSplit(perClass: 1, seed: 0)), .noLabels(path: "the training split"))
     }
 
     // MARK: IDX and CIFAR
@@ -141,14 +147,21 @@ final class ReaderTests: XCTestCase {
         XCTAssertEqual(data.classNames, ["0", "1", "2"])
         XCTAssertEqual(data.test?.labels, [2])
         let images = try XCTUnwrap(data.train as? ImageDataset)
-        XCTAssertEqual(try images.image(1), ImageBuffer(width: 3, height: 2, channels: 1, pixels: Array(pixels[6..<12])))
+        XCTAssertEqual(
+            try images.image(1), ImageBuffer(width: 3, height: 2, channels: 1, pixels: Array(pixels[6..<12])))
 
         try folder.write("t10k-labels-idx1-ubyte", idx([1], [7]))
-        guard case .labelOutOfRange(_, 0, "7", _)? = dataError(try DataSource.open(folder.path)) else { return XCTFail("7") }
+        guard case .labelOutOfRange(_, 0, "7", _)? = dataError(try DataSource.open(folder.path)) else {
+            return XCTFail("7")
+        }
         try folder.write("train-labels-idx1-ubyte", idx([4], [1, 0, 200, 1]))
-        guard case .labelOutOfRange(_, 2, "200", _)? = dataError(try DataSource.open(folder.path)) else { return XCTFail("200") }
+        guard case .labelOutOfRange(_, 2, "200", _)? = dataError(try DataSource.open(folder.path)) else {
+            return XCTFail("200")
+        }
         try folder.write("train-labels-idx1-ubyte", idx([3], [1, 0, 1]))
-        guard case .mismatch? = dataError(try DataSource.open(folder.path)) else { return XCTFail("3 labels, 4 images") }
+        guard case .mismatch? = dataError(try DataSource.open(folder.path)) else {
+            return XCTFail("3 labels, 4 images")
+        }
     }
 
     func testBadIDX() throws {
@@ -192,9 +205,13 @@ final class ReaderTests: XCTestCase {
         let images = try XCTUnwrap(data.train as? ImageDataset)
         XCTAssertEqual(Array(try images.image(2)[31, 31]), [10, 20, 32])
         try folder.write("data_batch_2.bin", record(3))
-        guard case .labelOutOfRange(_, 2, "3", _)? = dataError(try DataSource.open(folder.path)) else { return XCTFail("3") }
+        guard case .labelOutOfRange(_, 2, "3", _)? = dataError(try DataSource.open(folder.path)) else {
+            return XCTFail("3")
+        }
         try folder.write("data_batch_2.bin", Array(record(2).dropLast()))
-        guard case .truncated? = dataError(try DataSource.open(folder.path)) else { return XCTFail("a record too short") }
+        guard case .truncated? = dataError(try DataSource.open(folder.path)) else {
+            return XCTFail("a record too short")
+        }
     }
 
     // MARK: NumPy arrays
@@ -227,7 +244,9 @@ final class ReaderTests: XCTestCase {
         XCTAssertEqual(data.train.labels, [1, 0])
         XCTAssertEqual(data.classNames, ["1", "2"])
         try folder.write("x.npy", NpyArray([1, 2, .nan, 4] as [Float], shape: [2, 2]).npyBytes())
-        guard case .notANumber(_, 2, "0", _)? = dataError(try DataSource.open(folder.path)) else { return XCTFail("NaN") }
+        guard case .notANumber(_, 2, "0", _)? = dataError(try DataSource.open(folder.path)) else {
+            return XCTFail("NaN")
+        }
         try folder.write("x.npy", Array("nothing".utf8))
         guard case .wrongMagic? = dataError(try DataSource.open(folder.path)) else { return XCTFail("magic") }
     }
@@ -252,7 +271,8 @@ final class ReaderTests: XCTestCase {
             ("cifar10", .cifar, 4000, 1000, 10), ("usps", .idx, 7291, 2007, 10),
             ("clothing-photos", .classFolders, 1000, 372, 10), ("tabular/wine.csv", .table, 178, nil, 3),
             ("tabular/zoo.csv", .table, 101, nil, 7), ("tabular/breast-cancer-wdbc.csv", .table, 569, nil, 2),
-            ("tabular/optdigits-train.csv", .table, 3823, 1797, 10), ("uci-multifeature/mfeat-mor.csv", .table, 2000, nil, 10),
+            ("tabular/optdigits-train.csv", .table, 3823, 1797, 10),
+            ("uci-multifeature/mfeat-mor.csv", .table, 2000, nil, 10),
             ("time-series/libras", .table, 360, nil, 15),
         ]
         expected.append(("tabular/anuran-mfcc.csv", .table, 7195, nil, 10))

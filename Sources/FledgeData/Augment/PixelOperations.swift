@@ -133,9 +133,9 @@ extension Canvas {
         }
     }
 
-    /// Histogram equalisation of each channel over 256 levels: a level becomes the part of pixels that are not above it,
-    /// counted from the lowest level. (Pillow divides by a whole number here, which saturates or does nothing at the
-    /// sizes of small images.)
+    /// Histogram equalisation of each channel over 256 levels: a level becomes the part of pixels that are not above
+    /// it, counted from the lowest level. (Pillow divides by a whole number here, which saturates or does nothing at
+    /// the sizes of small images.)
     mutating func equalize() {
         let p = pixels()
         for c in 0..<channels {

@@ -110,8 +110,8 @@ enum Resampling {
         _ source: UnsafePointer<C>, factor: Float, map: AffineMap, border: Augmentation.Border, channels: Int,
         to output: UnsafeMutablePointer<Float>, width: Int, height: Int
     ) {
-        // Positions are whole numbers of 1/65536 of a pixel, which makes whole shifts and mirrors exact. The offset keeps
-        // the truncation to whole numbers a rounding for negative positions too.
+        // Positions are whole numbers of 1/65536 of a pixel, which makes whole shifts and mirrors exact. The offset
+        // keeps the truncation to whole numbers a rounding for negative positions too.
         let grid = 65_536.0
         let offset = 1 << 44
         let round = Double(offset) + 0.5
@@ -123,7 +123,8 @@ enum Resampling {
                 let positionY = Int((map.d * Double(x) + rowY) * grid + round) - offset
                 let target = output + (y * width + x) * channels
                 if case .constant(let value) = border,
-                    positionX <= -65_536 || positionY <= -65_536 || positionX >= width << 16 || positionY >= height << 16
+                    positionX <= -65_536 || positionY <= -65_536 || positionX >= width << 16
+                        || positionY >= height << 16
                 {
                     for c in 0..<channels { target[c] = value }
                     continue
@@ -188,7 +189,9 @@ extension AxisWeights {
         starts.withUnsafeBufferPointer { starts in
             counts.withUnsafeBufferPointer { counts in
                 weights.withUnsafeBufferPointer { weights in
-                    guard let s = starts.baseAddress, let c = counts.baseAddress, let w = weights.baseAddress else { return }
+                    guard let s = starts.baseAddress, let c = counts.baseAddress, let w = weights.baseAddress else {
+                        return
+                    }
                     body(s, c, w, taps)
                 }
             }
