@@ -43,7 +43,9 @@ let package = Package(
 
         // Tests. FledgeTesting is the shared library of checks.
         .target(name: "FledgeTesting", dependencies: ["FledgeCore", "FledgeNN"]),
-        .testTarget(name: "CoreTests", dependencies: ["FledgeCore", "FledgeTesting", "CFledgeKernels"]),
+        .testTarget(
+            name: "CoreTests", dependencies: ["FledgeCore", "FledgeTesting", "CFledgeKernels"],
+            resources: [.copy("Golden")]),
         .testTarget(name: "NNTests", dependencies: ["FledgeNN", "FledgeTesting"]),
         .testTarget(name: "DataTests", dependencies: ["FledgeData", "FledgeTesting"]),
         .testTarget(name: "TrainTests", dependencies: ["FledgeTrain", "FledgeTesting"]),

@@ -137,7 +137,8 @@ final class OneDNNTests: XCTestCase {
         #if DEBUG
             throw XCTSkip("measured in release builds")
         #else
-            let views = Views(a: ([32, 64], [64, 1]), b: ([64, 128], [128, 1]), c: ([32, 128], [128, 1]))
+            // Too small for a second thread, so a busy machine cannot spoil the time; re-creation takes 100 or more.
+            let views = Views(a: ([4, 4], [4, 1]), b: ([4, 4], [4, 1]), c: ([4, 4], [4, 1]))
             XCTAssertLessThan(views.microsecondsPerCall(), 50)
         #endif
     }

@@ -47,6 +47,15 @@ protocol Backend: Sendable {
     func softmaxGradient(y: Tensor, gradient: Tensor) -> Tensor
     func logSoftmax(_ x: Tensor) -> Tensor
     func logSoftmaxGradient(y: Tensor, gradient: Tensor) -> Tensor
+    /// Losses [rows] of logits [rows, classes] for int64 labels [rows] (0 where a label is `ignoreIndex`), and the
+    /// softmax of the logits.
+    func crossEntropy(
+        _ logits: Tensor, _ labels: Tensor, labelSmoothing: Double, ignoreIndex: Int
+    ) -> (loss: Tensor, probabilities: Tensor)
+    /// `scale` [rows] times (probabilities - targets); 0 in rows that are ignored.
+    func crossEntropyGradient(
+        _ probabilities: Tensor, _ labels: Tensor, scale: Tensor, labelSmoothing: Double, ignoreIndex: Int
+    ) -> Tensor
     /// Normalises the last axis. `mean` and `rstd` have shape [rows].
     func layerNorm(_ x: Tensor, weight: Tensor?, bias: Tensor?, epsilon: Double) -> (y: Tensor, mean: Tensor, rstd: Tensor)
     func layerNormGradient(

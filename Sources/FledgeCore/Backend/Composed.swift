@@ -21,6 +21,24 @@ extension Backend {
         gradient - y.exp() * gradient.sum(axis: -1, keepDims: true)
     }
 
+    func crossEntropy(
+        _ logits: Tensor, _ labels: Tensor, labelSmoothing: Double, ignoreIndex: Int
+    ) -> (loss: Tensor, probabilities: Tensor) {
+        let isIgnored = labels .== Double(ignoreIndex)
+        let picked = labels.maskedFill(isIgnored, 0).unsqueezed(axis: 1)
+        let logarithms = logSoftmax(logits)
+        var loss = -logarithms.gather(axis: 1, picked).squeezed(axis: 1)
+        if labelSmoothing > 0 { loss = loss * (1 - labelSmoothing) - logarithms.mean(axis: 1) * labelSmoothing }
+        return (loss.maskedFill(isIgnored, 0), logarithms.exp())
+    }
+
+    func crossEntropyGradient(
+        _ probabilities: Tensor, _ labels: Tensor, scale: Tensor, labelSmoothing: Double, ignoreIndex: Int
+    ) -> Tensor {
+        composedCrossEntropyGradient(
+            probabilities, labels, scale: scale, labelSmoothing: labelSmoothing, ignoreIndex: ignoreIndex)
+    }
+
     func layerNorm(
         _ x: Tensor, weight: Tensor?, bias: Tensor?, epsilon: Double
     ) -> (y: Tensor, mean: Tensor, rstd: Tensor) {
@@ -70,4 +88,16 @@ extension Backend {
         let n = Double(x.count / Swift.max(x.shape[x.rank - 1], 1))
         return (rstd * weight * (g - dBias / n - normal * (dWeight / n)), dWeight, dBias)
     }
+}
+
+/// The gradient of cross-entropy in tensor operations. Free of any backend, because it is also the form that gradients
+/// of gradients go through.
+func composedCrossEntropyGradient(
+    _ probabilities: Tensor, _ labels: Tensor, scale: Tensor, labelSmoothing: Double, ignoreIndex: Int
+) -> Tensor {
+    let classes = probabilities.shape[1]
+    let isIgnored = labels .== Double(ignoreIndex)
+    var targets = labels.maskedFill(isIgnored, 0).oneHot(classes: classes, dtype: probabilities.dtype)
+    if labelSmoothing > 0 { targets = targets * (1 - labelSmoothing) + labelSmoothing / Double(classes) }
+    return ((probabilities - targets) * scale.unsqueezed(axis: 1)).maskedFill(isIgnored.unsqueezed(axis: 1), 0)
 }

@@ -112,13 +112,20 @@ extension Tensor {
         return keepDims ? result : result.dropping(axes)
     }
 
-    /// The p-norm (sum |x|^p)^(1/p) over `axes`, for p of 1 and more.
+    /// The p-norm (sum |x|^p)^(1/p) over `axes`, for p of 1 and more; its gradient at 0 is 0.
     public func norm(_ p: Double, axes: [Int]? = nil, keepDims: Bool = false) -> Tensor {
         require(p >= 1, "norm: p = \(p) is below 1")
         if p == 2 { return norm(axes: axes, keepDims: keepDims) }
         if p == 1 { return abs().sum(axes: axes, keepDims: keepDims) }
         if p == .infinity { return abs().max(axes: axes, keepDims: keepDims) }
-        return abs().pow(p).sum(axes: axes, keepDims: keepDims).pow(1 / p)
+        let axes = normalized(axes: axes, rank: rank, "norm")
+        let value = noGradient { abs().pow(p).sum(axes: axes, keepDims: true).pow(1 / p) }
+        let result = record("norm", value, from: [self], saving: [self], savingOutput: true) { context in
+            let (x, y) = (context.saved[0], context.output)
+            let safe = Tensor.where(y.detached() .== 0, y.scalar(1), y)
+            return [context.gradient * x.detached().sign() * (x.abs() / safe).pow(p - 1)]
+        }
+        return keepDims ? result : result.dropping(axes)
     }
 
     /// Running sums along `axis`.

@@ -142,8 +142,8 @@ extension OneDNN {
 
     /// Prepared operations by what they were prepared for. A refusal is remembered too.
     ///
-    /// Making one costs up to a millisecond, finding it 0.1 microseconds. Shapes without end (texts of every length)
-    /// would fill memory, so a full cache starts again from nothing: rare, and cheaper than keeping an order of use.
+    /// Making one costs up to a millisecond, finding it a fraction of a microsecond. Shapes without end (texts of every
+    /// length) would fill memory, so a full cache starts again from nothing: rare, and cheaper than an order of use.
     struct Cache<Key: Hashable, Plan> {
         private var plans: [Key: Plan?] = [:]
         static var capacity: Int { 4096 }

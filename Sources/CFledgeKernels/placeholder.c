@@ -1,1 +1,0 @@
-#include "fledge_kernels.h"
