@@ -21,7 +21,8 @@ final class NormalizationTests: XCTestCase {
         XCTAssertLessThan(largestDifference(variance, x.variance(axes: [0, 1, 2]))!, 1e-14)
         let given = x.batchNorm(mean: mean, variance: variance, weight: w, bias: b, epsilon: 1e-3)
         XCTAssertLessThan(largestDifference(given, expected)!, 1e-13)
-        XCTAssertEqual(x.batchNorm(weight: w, bias: b, relu: true).y.doubles(), x.batchNorm(weight: w, bias: b).y.relu().doubles())
+        XCTAssertEqual(
+            x.batchNorm(weight: w, bias: b, relu: true).y.doubles(), x.batchNorm(weight: w, bias: b).y.relu().doubles())
         XCTAssertLessThan(largestDifference(x.batchNorm().y, normalized(x, axes: [0, 1, 2]))!, 1e-13)
     }
 
@@ -61,7 +62,9 @@ final class NormalizationTests: XCTestCase {
             ("bias", { $0[0].layerNorm(bias: $0[2], epsilon: 1e-2) }),
             ("both", { $0[0].layerNorm(weight: $0[1], bias: $0[2], epsilon: 1e-2) }),
         ]
-        for (name, f) in forms { XCTAssertNil(gradientFailure(at: [wave([2, 2, 3])] + affine, secondOrder: true, f), name) }
+        for (name, f) in forms {
+            XCTAssertNil(gradientFailure(at: [wave([2, 2, 3])] + affine, secondOrder: true, f), name)
+        }
     }
 
     func testGroupAndInstanceNorm() {

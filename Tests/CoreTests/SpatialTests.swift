@@ -66,7 +66,9 @@ final class ConvolutionTests: XCTestCase {
                 $0[0].convolution1D($0[1], bias: $0[2], stride: 2, padding: 2, dilation: 2, groups: 2)
             })
         XCTAssertNil(
-            gradientFailure(at: [wave([2, 3, 4]), wave([4, 2, 3], offset: 1), wave([4], offset: 2)], secondOrder: true) {
+            gradientFailure(
+                at: [wave([2, 3, 4]), wave([4, 2, 3], offset: 1), wave([4], offset: 2)], secondOrder: true
+            ) {
                 $0[0].transposedConvolution1D($0[1], bias: $0[2], stride: 2, padding: 1, outputPadding: 1, groups: 2)
             })
     }

@@ -76,7 +76,8 @@ extension Tensor {
         ) { context in
             let (x, w, mean, rstd) = (context.saved[0], context.saved[1], context.saved[2], context.saved[3])
             let lead = Array(0..<x.rank - 1)
-            let g = relu
+            let g =
+                relu
                 ? context.gradient * (context.output.detached() .> 0).cast(to: x.dtype) : context.gradient
             return [
                 context.needs(0) ? g * (rstd * w) : nil,
@@ -101,7 +102,9 @@ extension Tensor {
             let g = context.gradient
             let x = context.saved[0]
             let weight = hasWeight ? context.saved[3] : nil
-            let dx, dWeight, dBias: Tensor
+            let dx: Tensor
+            let dWeight: Tensor
+            let dBias: Tensor
             if Autograd.isRecording {
                 let centred = x - x.mean(axis: -1, keepDims: true)
                 let rstd = (centred.square().mean(axis: -1, keepDims: true) + epsilon).rsqrt()
@@ -122,8 +125,8 @@ extension Tensor {
         }
     }
 
-    /// Group normalisation (Wu and He 2018): each sample's channels, the last axis, are cut into `groups`; each group is
-    /// normalised over its channels and all axes between the first and the last. `weight` and `bias` are [C].
+    /// Group normalisation (Wu and He 2018): each sample's channels, the last axis, are cut into `groups`; each group
+    /// is normalised over its channels and all axes between the first and the last. `weight` and `bias` are [C].
     /// Stops when C is not a multiple of `groups`.
     public func groupNorm(
         groups: Int, weight: Tensor? = nil, bias: Tensor? = nil, epsilon: Double = 1e-5

@@ -87,7 +87,9 @@ extension Tensor {
         func spread(_ length: Int, _ windows: Int) -> (kernel: Int, source: [Int]) {
             let bounds = (0..<windows).map { adaptiveWindow(length, windows, $0) }
             let longest = bounds.map(\.count).max()!
-            return (longest, bounds.flatMap { b in (0..<longest).map { Swift.min(b.lowerBound + $0, b.upperBound - 1) } })
+            return (
+                longest, bounds.flatMap { b in (0..<longest).map { Swift.min(b.lowerBound + $0, b.upperBound - 1) } }
+            )
         }
         let rows = spread(shape[1], size.0)
         let columns = spread(shape[2], size.1)

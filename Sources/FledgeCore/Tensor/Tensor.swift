@@ -13,7 +13,9 @@ public final class Tensor {
     /// The distance between neighbours along each axis, in elements; 0 along a broadcast axis.
     public let strides: [Int]
     let offset: Int
-    let storage: Storage
+    /// Never replaced; a variable only because the question whether it has one owner needs one. Exclusivity is not
+    /// checked at run time, since nothing assigns it.
+    @exclusivity(unchecked) private(set) var storage: Storage
 
     /// How this tensor was computed; nil when no gradient can flow through it.
     var node: Node?
@@ -67,6 +69,9 @@ public final class Tensor {
     func view(shape: [Int], strides: [Int], offset: Int) -> Tensor {
         Tensor(storage: storage, shape: shape, strides: strides, offset: offset, dtype: dtype, device: device)
     }
+
+    /// Whether no other tensor has a window on this memory.
+    var holdsMemoryAlone: Bool { isKnownUniquelyReferenced(&storage) }
 
     /// The same values, cut off from the graph: no gradient flows through the result.
     public func detached() -> Tensor { node == nil ? self : view(shape: shape, strides: strides, offset: offset) }

@@ -1,0 +1,118 @@
+import FledgeCore
+
+/// A slowly following copy of a module's parameters: average = decay * average + (1 - decay) * value after every step
+/// (Polyak and Juditsky 1992; in Mean Teacher, Tarvainen and Valpola 2017). Buffers are copied as they are.
+public final class ExponentialMovingAverage {
+    public let decay: Double
+    /// Lets the average follow fast at first: the decay in update t is at most (1 + t) / (10 + t).
+    public let warmsUp: Bool
+    /// How many updates there were.
+    public private(set) var updates = 0
+    private let parameters: [Named<Parameter>]
+    private let buffers: [Named<Buffer>]
+    private var averages: [Tensor]
+    private var copies: [Tensor]
+
+    /// Starts at the module's present values.
+    public init(of module: any Module, decay: Double, warmsUp: Bool = false) {
+        require((0...1).contains(decay), "ExponentialMovingAverage: a decay of \(decay) is not between 0 and 1")
+        self.decay = decay
+        self.warmsUp = warmsUp
+        parameters = module.parameters()
+        buffers = module.buffers()
+        averages = parameters.map { $0.item.value.detached() }
+        copies = buffers.map { $0.item.value }
+    }
+
+    /// Takes in the module's present values. Call after each optimizer step.
+    public func update() {
+        let t = Double(updates)
+        let decay = warmsUp ? min(self.decay, (1 + t) / (10 + t)) : self.decay
+        updates += 1
+        for (index, parameter) in parameters.enumerated() { follow(&averages[index], parameter.item.value, decay) }
+        copies = buffers.map { $0.item.value }
+    }
+
+    /// Runs `body`, such as an evaluation, with the averages in the module; afterwards its own values are back.
+    public func withAverages<R>(_ body: () throws -> R) rethrows -> R {
+        swapValues()
+        defer { swapValues() }
+        return try body()
+    }
+
+    private func swapValues() {
+        for (index, parameter) in parameters.enumerated() {
+            let value = parameter.item.value.detached()
+            parameter.item.value = averages[index]
+            averages[index] = value
+        }
+        for (index, buffer) in buffers.enumerated() {
+            let value = buffer.item.value
+            buffer.item.value = copies[index]
+            copies[index] = value
+        }
+    }
+
+    /// The averages under the module's own names, and `updates`: what a checkpoint stores.
+    public func state() -> [String: Tensor] {
+        var state = moduleState()
+        state["updates"] = Tensor([updates], shape: [])
+        return state
+    }
+
+    /// The averages as a state for `Module.load`.
+    public func moduleState() -> [String: Tensor] {
+        var state: [String: Tensor] = [:]
+        for (parameter, tensor) in zip(parameters, averages) { state[parameter.name] = tensor.detached() }
+        for (buffer, tensor) in zip(buffers, copies) { state[buffer.name] = tensor }
+        return state
+    }
+
+    /// Continues from a `state()`.
+    /// - Throws: `StateMismatch` naming all tensors that are missing, unexpected or do not fit; then nothing was changed.
+    public func load(_ state: [String: Tensor]) throws(StateMismatch) {
+        var mismatch = StateMismatch()
+        func take(_ name: String, like current: Tensor) -> Tensor {
+            guard let tensor = state[name] else {
+                mismatch.missing.append(name)
+                return current
+            }
+            if tensor.shape == current.shape && tensor.dtype == current.dtype { return tensor.detached().to(current.device) }
+            mismatch.misshapen.append(
+                .init(
+                    name: name, expected: "\(current.dtype) \(current.shape)", found: "\(tensor.dtype) \(tensor.shape)"))
+            return current
+        }
+        let newAverages = zip(parameters, averages).map { take($0.name, like: $1) }
+        let newCopies = zip(buffers, copies).map { take($0.name, like: $1) }
+        let count = take("updates", like: Tensor([updates], shape: []))
+        let known = Set(parameters.map(\.name) + buffers.map(\.name) + ["updates"])
+        mismatch.unexpected = state.keys.filter { !known.contains($0) }.sorted()
+        if !mismatch.isEmpty { throw mismatch }
+        (averages, copies, updates) = (newAverages, newCopies, Int(count.item()))
+    }
+}
+
+extension Module {
+    /// Moves every parameter towards its namesake in `leader`: value = decay * value + (1 - decay) * leader's. Buffers
+    /// are copied. The momentum encoder of MoCo, BYOL and DINO. Stops when the two differ in names or shapes.
+    public func follow(_ leader: any Module, decay: Double) {
+        let (mine, theirs) = (ModuleWalk(self), ModuleWalk(leader))
+        require(
+            mine.parameters.map(\.name) == theirs.parameters.map(\.name)
+                && mine.buffers.map(\.name) == theirs.buffers.map(\.name),
+            "follow: \(type(of: self)) and \(type(of: leader)) hold parameters of different names")
+        for (own, other) in zip(mine.parameters, theirs.parameters) {
+            require(
+                own.item.shape == other.item.shape,
+                "follow: \(own.name) has shape \(own.item.shape), the leader's \(other.item.shape)")
+            own.item.update { FledgeNN.follow(&$0, other.item.value, decay) }
+        }
+        for (own, other) in zip(mine.buffers, theirs.buffers) { own.item.value = other.item.value }
+    }
+}
+
+/// average = decay * average + (1 - decay) * value
+private func follow(_ average: inout Tensor, _ value: Tensor, _ decay: Double) {
+    average = average.detached() * decay + value.detached() * (1 - decay)
+}
