@@ -55,6 +55,8 @@ final class TensorFilesTests: XCTestCase {
             XCTAssertEqual(found.dtype, dtype, type)
             XCTAssertEqual(found.doubles(), values, type)
         }
+        let exact = try tensor("<u8", [1], [1, 0, 0, 0, 0, 0, 0, 0x7F])
+        XCTAssertEqual(exact.ints(), [0x7F00_0000_0000_0001])
         XCTAssertThrowsError(try tensor("<u8", [1], [UInt8](repeating: 0xFF, count: 8)))
         XCTAssertThrowsError(try tensor("|b1", [1], [2]))
         XCTAssertThrowsError(try tensor("<U1", [1], [65, 0, 0, 0]))
