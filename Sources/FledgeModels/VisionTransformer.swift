@@ -56,7 +56,7 @@ public final class VisionTransformer: Backbone {
         self.head = head
     }
 
-    public func callAsFunction(_ x: Tensor) -> Tensor { tokens(x)[.all, 0] }
+    public func callAsFunction(_ x: Tensor) -> Tensor { tokens(x)[0..., 0] }
 
     /// All tokens after the last norm: [N, 1 + patches, width], the class token first.
     public func tokens(_ x: Tensor) -> Tensor {
@@ -124,7 +124,7 @@ public final class FusedSelfAttention: Layer {
     public func callAsFunction(_ x: Tensor) -> Tensor {
         let (n, s, width) = (x.shape[0], x.shape[1], x.shape[2])
         let parts = qkv(x).reshaped([n, s, 3, heads, width / heads])
-        let y = scaledDotProductAttention(parts[.all, .all, 0], parts[.all, .all, 1], parts[.all, .all, 2])
+        let y = scaledDotProductAttention(parts[0..., 0..., 0], parts[0..., 0..., 1], parts[0..., 0..., 2])
         return proj(y.reshaped([n, s, width]))
     }
 }
