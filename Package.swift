@@ -41,6 +41,9 @@ let package = Package(
             name: "FledgeCLI",
             dependencies: ["Fledge", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
 
+        // The program of the README.
+        .executableTarget(name: "Quickstart", dependencies: ["Fledge"], path: "Examples/Quickstart"),
+
         // Tests. FledgeTesting is the shared library of checks.
         .target(name: "FledgeTesting", dependencies: ["FledgeCore", "FledgeNN"]),
         .testTarget(
