@@ -56,7 +56,7 @@ let package = Package(
             name: "ModelTests", dependencies: ["FledgeModels", "FledgeData", "FledgeTesting"],
             resources: [.copy("Fixtures")]),
         .testTarget(name: "MethodTests", dependencies: ["Fledge", "FledgeTesting"]),
-        .testTarget(name: "CLITests", dependencies: ["Fledge", "FledgeTesting"]),
+        .testTarget(name: "CLITests", dependencies: ["Fledge", "FledgeCLI", "FledgeTesting"]),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .gnu11,
