@@ -1,7 +1,8 @@
 import FledgeCore
-import FledgeNN
 import FledgeTesting
 import XCTest
+
+@testable import FledgeNN
 
 /// Parameters in every kind of place that names can reach.
 private class Base: Module {
@@ -48,6 +49,24 @@ final class ModuleTests: XCTestCase {
         XCTAssertEqual(zoo.buffers().map(\.name), ["running_mean"])
         XCTAssertEqual(zoo.parameters().count, Parameter.liveCount - before)
         XCTAssertEqual(Set(zoo.state().keys), Set(zoo.parameters().map(\.name) + ["running_mean"]))
+    }
+
+    func testHiddenParametersAreNoticed() {
+        final class Box { var inside: [Any] = [] }
+        struct Pair { let layer: Any }
+        func hides(_ value: Any) -> Bool {
+            var visited: Set<ObjectIdentifier> = []
+            return ModuleWalk.holdsState(value, &visited)
+        }
+        let box = Box()
+        box.inside = [box]
+        XCTAssertFalse(hides(box), "a cycle ends")
+        box.inside = [box, Pair(layer: Optional(ReLU()) as Any)]
+        XCTAssertTrue(hides(box))
+        XCTAssertTrue(hides([1: Parameter(.zeros([1]))]))
+        XCTAssertTrue(hides((1, Buffer(.zeros([1])))))
+        XCTAssertFalse(hides((1, "two", [3.0], Tensor.zeros([1]))))
+        XCTAssertFalse(hides(Pair(layer: { 1 })))
     }
 
     func testDescriptionShowsTreeAndCounts() {

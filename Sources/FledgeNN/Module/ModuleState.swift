@@ -23,8 +23,24 @@ public struct StateMismatch: Error, CustomStringConvertible {
         lines += missing.map { "  missing: \($0)" }
         lines += unexpected.map { "  unexpected: \($0)" }
         lines += misshapen.map { "  misshapen: \($0.name) should be \($0.expected), is \($0.found)" }
-        lines.append("check that the weights belong to this architecture, or load with strict: false to take what fits by name")
+        lines.append(
+            "check that they belong to this architecture; strict: false takes what is there and leaves the rest")
         return lines.joined(separator: "\n")
+    }
+
+    /// The tensor of that name for a place that `current` holds now, floating-point values cast to its type. If it is
+    /// not there or does not fit: nil, and noted here.
+    mutating func take(_ name: String, from state: [String: Tensor], like current: Tensor) -> Tensor? {
+        guard let new = state[name] else {
+            missing.append(name)
+            return nil
+        }
+        let fits = new.dtype == current.dtype || (new.dtype.isFloatingPoint && current.dtype.isFloatingPoint)
+        if new.shape == current.shape && fits { return new.detached().cast(to: current.dtype).to(current.device) }
+        misshapen.append(
+            Misfit(
+                name: name, expected: "\(current.dtype) \(current.shape)", found: "\(new.dtype) \(new.shape)"))
+        return nil
     }
 }
 
@@ -49,12 +65,8 @@ extension Module {
         var mismatch = StateMismatch()
         var changes: [() -> Void] = []
         func match(_ name: String, _ current: Tensor, _ assign: @escaping (Tensor) -> Void) {
-            guard let new = state[name] else { return mismatch.missing.append(name) }
-            guard new.shape == current.shape, fits(new.dtype, current.dtype) else {
-                return mismatch.misshapen.append(
-                    .init(name: name, expected: "\(current.dtype) \(current.shape)", found: "\(new.dtype) \(new.shape)"))
-            }
-            changes.append { assign(new.detached().cast(to: current.dtype).to(current.device)) }
+            guard let new = mismatch.take(name, from: state, like: current) else { return }
+            changes.append { assign(new) }
         }
         for parameter in walk.parameters { match(parameter.name, parameter.item.value) { parameter.item.value = $0 } }
         for buffer in walk.buffers { match(buffer.name, buffer.item.value) { buffer.item.value = $0 } }
@@ -64,8 +76,4 @@ extension Module {
         for change in changes { change() }
         return mismatch
     }
-}
-
-private func fits(_ new: DType, _ current: DType) -> Bool {
-    new == current || (new.isFloatingPoint && current.isFloatingPoint)
 }
