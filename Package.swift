@@ -51,7 +51,9 @@ let package = Package(
             resources: [.copy("Golden")]),
         .testTarget(name: "DataTests", dependencies: ["FledgeData", "FledgeTesting"]),
         .testTarget(name: "TrainTests", dependencies: ["FledgeTrain", "FledgeTesting"]),
-        .testTarget(name: "ModelTests", dependencies: ["FledgeModels", "FledgeData", "FledgeTesting"]),
+        .testTarget(
+            name: "ModelTests", dependencies: ["FledgeModels", "FledgeData", "FledgeTesting"],
+            resources: [.copy("Fixtures")]),
         .testTarget(name: "MethodTests", dependencies: ["Fledge", "FledgeTesting"]),
         .testTarget(name: "CLITests", dependencies: ["Fledge", "FledgeTesting"]),
     ],

@@ -106,7 +106,24 @@
     K(void, uniform, (uint64_t key, uint64_t first_word, float *out, int64_t n), (key, first_word, out, n)) \
     K(void, dropout, \
         (const float *x, float *y, uint8_t *mask, int64_t n, float p, uint64_t key, uint64_t first_word), \
-        (x, y, mask, n, p, key, first_word))
+        (x, y, mask, n, p, key, first_word)) \
+    K(int, winograd_supported, (int64_t n, int64_t h, int64_t w, int64_t c, int64_t k, int64_t pad), \
+        (n, h, w, c, k, pad)) \
+    K(size_t, winograd_scratch, \
+        (fk_winograd_direction direction, int64_t n, int64_t h, int64_t w, int64_t c, int64_t k, int64_t pad), \
+        (direction, n, h, w, c, k, pad)) \
+    K(void, winograd_forward, \
+        (const float *x, const float *weights, const float *bias, int relu, int64_t n, int64_t h, int64_t w, \
+            int64_t c, int64_t k, int64_t pad, float *y, void *scratch), \
+        (x, weights, bias, relu, n, h, w, c, k, pad, y, scratch)) \
+    K(void, winograd_backward_data, \
+        (const float *dy, const float *weights, int64_t n, int64_t h, int64_t w, int64_t c, int64_t k, int64_t pad, \
+            float *dx, void *scratch), \
+        (dy, weights, n, h, w, c, k, pad, dx, scratch)) \
+    K(void, winograd_backward_weights, \
+        (const float *x, const float *dy, int64_t n, int64_t h, int64_t w, int64_t c, int64_t k, int64_t pad, \
+            float *dw, void *scratch), \
+        (x, dy, n, h, w, c, k, pad, dw, scratch))
 
 #define FK_TABLE_ENTRY(RESULT, NAME, PARAMETERS, ARGUMENTS) RESULT(*NAME) PARAMETERS;
 struct kernel_table {

@@ -213,6 +213,15 @@ public struct OpTable {
         table.addRearranging()
         table.addIndexing()
         table.addProducts()
+        table.addConvolutions()
+        table.addPooling()
+        table.addImages()
+        table.addNormalization()
+        table.addAttention()
+        table.addLosses()
+        table.addDistances()
+        table.addLinearAlgebra()
+        table.addEinsum()
         return table
     }
 }

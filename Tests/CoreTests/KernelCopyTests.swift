@@ -21,7 +21,7 @@ final class KernelCopyTests: KernelTestCase {
         }
     }
 
-    private func check<T: Equatable & ExpressibleByIntegerLiteral>(
+    private func check<T: BitwiseCopyable & Equatable & ExpressibleByIntegerLiteral>(
         _ type: T.Type, _ shape: [Int64], _ from: [Int64], _ to: [Int64], _ value: (Int) -> T
     ) {
         let base = 100
@@ -53,7 +53,9 @@ final class KernelCopyTests: KernelTestCase {
     }
 
     func testConversions() {
-        func convert<A, B>(_ from: fk_type, _ to: fk_type, _ values: [A], as: B.Type, zero: B) -> [B] {
+        func convert<A: BitwiseCopyable, B: BitwiseCopyable>(
+            _ from: fk_type, _ to: fk_type, _ values: [A], as: B.Type, zero: B
+        ) -> [B] {
             var result = [B](repeating: zero, count: values.count)
             fk_cast(from, to, values, &result, Int64(values.count))
             return result

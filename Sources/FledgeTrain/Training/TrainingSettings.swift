@@ -1,0 +1,38 @@
+import FledgeNN
+
+/// How weights are moved: what every trained method has in common.
+public struct TrainingSettings: Settings {
+    public enum OptimizerName: String, Codable, Sendable, CaseIterable { case sgd, adam, adamw, lars, lamb, rmsprop }
+    public enum ScheduleName: String, Codable, Sendable, CaseIterable { case constant, cosine, step, polynomial, oneCycle = "one-cycle" }
+
+    /// 0: as many as `epochs` make.
+    public var steps = 0
+    public var epochs = 10.0
+    public var minutes = 0.0
+    public var optimizer = OptimizerName.adamw
+    public var learningRate = 1e-3
+    public var momentum = 0.9
+    public var weightDecay = 1e-4
+    public var schedule = ScheduleName.cosine
+    public var warmup = 0.0
+    public var clipNorm = 0.0
+    public var accumulation = 1
+    public var averaging = 0.0
+
+    public init() {}
+
+    public static let meanings = [
+        "steps": "updates of the weights; 0 means as many as `epochs` make",
+        "epochs": "passes over the data of the first feed, when `steps` is 0",
+        "minutes": "stops after so many minutes, with the schedule fitted to them; 0 means no limit. Results then depend on the machine's speed",
+        "optimizer": "how gradients become updates",
+        "learningRate": "size of the updates at the top of the schedule",
+        "momentum": "share of the last update that is kept (sgd, lars, rmsprop)",
+        "weightDecay": "pull of the weights to zero; biases and norms are left out",
+        "schedule": "how the learning rate falls",
+        "warmup": "share of the steps in which the learning rate rises from zero",
+        "clipNorm": "largest norm of the whole gradient; 0 means any",
+        "accumulation": "batches whose gradients are averaged for one update",
+        "averaging": "decay of the moving average of the weights that evaluation uses; 0 means none",
+    ]
+}
