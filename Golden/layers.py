@@ -4,8 +4,9 @@
     python Golden/layers.py
 
 writes Tests/NNTests/Golden/layers.json. Parameters, buffers and inputs come from a formula: in the order of their
-sorted names, number i is wave(0.5 + 0.1 i) / 2, running variances plus 1.2. The gradients are those of sum(output * w), with
-w = wave(0.4) + 0.3 for each output. Channels are last in Fledge, so images and sequences are permuted around the call.
+sorted names, number i is wave(0.5 + 0.1 i) / 2, running variances plus 1.2. The gradients are those of
+sum(output * w), with w = wave(0.4) + 0.3 for each output. Channels are last in Fledge, so images and sequences are
+permuted around the call.
 """
 
 import json

@@ -5,7 +5,8 @@
 
 writes Tests/NNTests/Golden/optimizers.json. Parameters and gradients come from a formula, so that the Swift test makes
 the same ones: a weight [3, 4] and a bias [4], six steps, and another learning rate from the fourth step on. SGD,
-RMSprop, Adam, AdamW and the schedules are PyTorch's own; LARS and LAMB, which PyTorch lacks, are written out from their papers.
+RMSprop, Adam, AdamW and the schedules are PyTorch's own; LARS and LAMB, which PyTorch lacks, are written out from their
+papers.
 """
 
 import json

@@ -6,7 +6,7 @@ public enum Init {
     /// Which side's variance is kept: of the signal going forward or of the gradient coming back.
     public enum Fan: String, Codable, Sendable { case input, output }
 
-    /// Uniform in ±gain * sqrt(3 / fan) (He et al. 2015, "Delving deep into rectifiers"); sqrt(2) is the gain for ReLU.
+    /// Uniform in ±gain * sqrt(3 / fan) (He et al. 2015, "Delving deep into rectifiers"). ReLU wants a gain of sqrt(2).
     public static func kaimingUniform(
         _ shape: [Int], gain: Double = 2.0.squareRoot(), fan: Fan = .input, random: inout RandomSource
     ) -> Tensor {

@@ -216,15 +216,15 @@ final class OptimizerTests: XCTestCase {
 
     func testSchedulesFollowPyTorch() throws {
         let schedules: [String: Schedule] = [
-            "constant": .constant(rate: 0.3),
-            "step": .step(from: 0.3, every: 3, factor: 0.5),
-            "multiStep": .multiStep(from: 0.3, milestones: [2, 5], factor: 0.1),
-            "cosine": .cosine(from: 0.3, to: 0.02, steps: 10),
-            "polynomial": .polynomial(from: 0.3, power: 2, steps: 8),
-            "linear": .polynomial(from: 0.3, steps: 8),
+            "constant": .constant(0.3),
+            "step": .step(0.3, every: 3, factor: 0.5),
+            "multiStep": .multiStep(0.3, milestones: [2, 5], factor: 0.1),
+            "cosine": .cosine(0.3, to: 0.02, steps: 10),
+            "polynomial": .polynomial(0.3, power: 2, steps: 8),
+            "linear": .polynomial(0.3, steps: 8),
             "oneCycle": .oneCycle(peak: 0.5, steps: 20),
             "oneCycle other": .oneCycle(peak: 0.5, steps: 13, warm: 0.5, startDivisor: 10, endDivisor: 100),
-            "warmUp cosine": .warmUp(steps: 4, start: 0.1, then: .cosine(from: 0.3, steps: 6)),
+            "warmUp cosine": .warmUp(steps: 4, start: 0.1, then: .cosine(0.3, steps: 6)),
         ]
         let file: File = try golden("optimizers")
         XCTAssertEqual(Set(file.schedules.keys), Set(schedules.keys))
@@ -234,9 +234,9 @@ final class OptimizerTests: XCTestCase {
             }
             XCTAssertEqual(try JSONDecoder().decode(Schedule.self, from: JSONEncoder().encode(schedule)), schedule)
         }
-        XCTAssertEqual(Schedule.cosine(from: 1, to: 0.1, steps: 10)(50), 0.1)
+        XCTAssertEqual(Schedule.cosine(1, to: 0.1, steps: 10)(50), 0.1)
         XCTAssertEqual(
-            Schedule.fixMatchCosine(from: 0.03, steps: 100)(100), 0.03 * cos(7 * Double.pi / 16), accuracy: 1e-15)
+            Schedule.fixMatchCosine(0.03, steps: 100)(100), 0.03 * cos(7 * Double.pi / 16), accuracy: 1e-15)
     }
 
     func testTrainingKeepsNothingAlive() {

@@ -4,18 +4,18 @@ import Foundation
 /// A learning rate (or any other number) as a pure function of the step, counted from 0. So nothing has to be saved,
 /// and resuming at any step gives the same numbers.
 public indirect enum Schedule: Codable, Equatable, Sendable {
-    case constant(rate: Double)
+    case constant(Double)
     /// Multiplied by `factor` after every `every` steps.
-    case step(from: Double, every: Int, factor: Double)
+    case step(Double, every: Int, factor: Double)
     /// Multiplied by `factor` at each milestone.
-    case multiStep(from: Double, milestones: [Int], factor: Double)
-    /// Half a cosine wave from `from` down to `to` at step `steps`, then `to` (Loshchilov and Hutter 2017, eq. 5).
-    case cosine(from: Double, to: Double = 0, steps: Int)
-    /// from * (1 - step / steps)^power, then 0: linear decay for power 1.
-    case polynomial(from: Double, power: Double = 1, steps: Int)
-    /// from * cos(7 pi step / (16 steps)), the decay of FixMatch (Sohn et al. 2020, section 2.5).
-    case fixMatchCosine(from: Double, steps: Int)
-    /// From peak / `startDivisor` to the peak in the share `warm` of `steps`, then down to the start / `endDivisor`, both
+    case multiStep(Double, milestones: [Int], factor: Double)
+    /// Half a cosine wave from the start down to `to` at step `steps`, then `to` (Loshchilov and Hutter 2017, eq. 5).
+    case cosine(Double, to: Double = 0, steps: Int)
+    /// start * (1 - step / steps)^power, then 0: linear decay for power 1.
+    case polynomial(Double, power: Double = 1, steps: Int)
+    /// start * cos(7 pi step / (16 steps)), the decay of FixMatch (Sohn et al. 2020, section 2.5).
+    case fixMatchCosine(Double, steps: Int)
+    /// From peak / `startDivisor` to the peak in the share `warm` of `steps`, then down to that start / `endDivisor`,
     /// along half cosine waves (Smith and Topin 2018; PyTorch's two-phase form).
     case oneCycle(
         peak: Double, steps: Int, warm: Double = 0.3, startDivisor: Double = 25, endDivisor: Double = 1e4)
