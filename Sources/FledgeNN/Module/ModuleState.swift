@@ -1,7 +1,7 @@
 import FledgeCore
 
 /// How a set of tensors differs from what a module holds, by full name.
-public struct StateMismatch: Error, CustomStringConvertible {
+public struct StateMismatch: ExplainedError {
     /// A tensor that is there under the right name but does not fit.
     public struct Misfit: Sendable {
         public let name: String
@@ -18,14 +18,15 @@ public struct StateMismatch: Error, CustomStringConvertible {
 
     public var isEmpty: Bool { missing.isEmpty && unexpected.isEmpty && misshapen.isEmpty }
 
-    public var description: String {
-        var lines = ["the tensors do not fit the module (nothing was changed):"]
-        lines += missing.map { "  missing: \($0)" }
-        lines += unexpected.map { "  unexpected: \($0)" }
-        lines += misshapen.map { "  misshapen: \($0.name) should be \($0.expected), is \($0.found)" }
-        lines.append(
-            "check that they belong to this architecture; strict: false takes what is there and leaves the rest")
-        return lines.joined(separator: "\n")
+    public var what: String { "the tensors do not fit the module; nothing was changed" }
+    /// One line for each tensor.
+    public var why: String? {
+        (missing.map { "missing \($0)" } + unexpected.map { "unexpected \($0)" }
+            + misshapen.map { "misshapen \($0.name): should be \($0.expected), is \($0.found)" })
+            .joined(separator: "\n         ")
+    }
+    public var next: String? {
+        "check that they belong to this architecture; loading with strict: false takes what is there and leaves the rest"
     }
 
     /// The tensor of that name for a place that `current` holds now, floating-point values cast to its type. If it is
