@@ -42,6 +42,7 @@ final class CheatSheetTests: XCTestCase {
         let v = y
         let w = x.requiringGradient()
         let loss = w.square().sum()
+        XCTAssertEqual(loss.item(), 30)
         XCTAssertEqual(gradients(of: loss, for: [w], createGraph: true)[0]?.floats(), [2, 4, 6, 8])
         loss.backward()
         XCTAssertEqual(try XCTUnwrap(w.gradient).floats(), [2, 4, 6, 8])
