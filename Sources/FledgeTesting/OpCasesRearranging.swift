@@ -98,5 +98,17 @@ extension OpTable {
             let (values, inverse, counts) = x[0].unique()
             return [values, inverse, counts]
         }
+        addSeveral("unique integers", .integers([5, -2, 5, 1, 1, 5]), order: 0) { x in
+            let (values, inverse, counts) = x[0].unique()
+            return [values, inverse, counts]
+        }
+        addSeveral("unique not a number", .values([2, .nan, 1, .nan, 2]), order: 0) { x in
+            let (values, inverse, counts) = x[0].unique()
+            return [values, inverse, counts]
+        }
+        addSeveral("unique empty", .wave([0]), order: 0) { x in
+            let (values, inverse, counts) = x[0].unique()
+            return [values, inverse, counts]
+        }
     }
 }
