@@ -114,7 +114,12 @@ extension NpyArray {
             // Sign-extends the word by shifting it to the top and back.
             let shift = Int64(64 - 8 * size)
             element = { fromInteger((Int64(bitPattern: self.word(at: $0, size: size)) << shift) >> shift) }
-        case "u" where size == 8: element = { fromDouble(Double(self.word(at: $0, size: 8))) }
+        case "u" where size == 8:
+            // Only what Int64 cannot hold loses digits.
+            element = {
+                let word = self.word(at: $0, size: 8)
+                return Int64(exactly: word).map(fromInteger) ?? fromDouble(Double(word))
+            }
         case "u", "b": element = { fromInteger(Int64(self.word(at: $0, size: size))) }
         default: throw ArrayFileError(.malformed, "an array of numbers was expected, this one is of type '\(dtype)'")
         }
