@@ -49,7 +49,8 @@ final class RandomTests: XCTestCase {
             var source = source
             return (0..<n).map { _ in source.uniform() - 0.5 }
         }
-        let streams = [root, root.at(0), root.at(1), root.stream("a"), root.stream("b"), RandomSource(seed: 2)].map(draws)
+        let streams = [root, root.at(0), root.at(1), root.stream("a"), root.stream("b"), RandomSource(seed: 2)].map(
+            draws)
         for i in streams.indices {
             for j in 0..<i {
                 let correlation = zip(streams[i], streams[j]).reduce(0) { $0 + $1.0 * $1.1 } * 12 / Double(n)
@@ -87,7 +88,9 @@ final class RandomTests: XCTestCase {
         check("normal", mean: 0, variance: 1) { $0.normal() }
         for shape in [0.3, 1, 2.5, 20] { check("gamma \(shape)", mean: shape, variance: shape) { $0.gamma(shape) } }
         for (a, b) in [(0.2, 0.2), (1, 1), (2, 5)] {
-            check("beta \(a) \(b)", mean: a / (a + b), variance: a * b / ((a + b) * (a + b) * (a + b + 1))) { $0.beta(a, b) }
+            check("beta \(a) \(b)", mean: a / (a + b), variance: a * b / ((a + b) * (a + b) * (a + b + 1))) {
+                $0.beta(a, b)
+            }
         }
     }
 

@@ -46,7 +46,8 @@ final class TensorTests: XCTestCase {
                 Tensor.uniform([5, 3], -1, 1, random: &streams[1], dtype: dtype, device: .reference).doubles())
             XCTAssertEqual(
                 Tensor.normal([7], mean: 2, deviation: 3, random: &streams[0], dtype: dtype, device: .cpu).doubles(),
-                Tensor.normal([7], mean: 2, deviation: 3, random: &streams[1], dtype: dtype, device: .reference).doubles())
+                Tensor.normal([7], mean: 2, deviation: 3, random: &streams[1], dtype: dtype, device: .reference)
+                    .doubles())
             XCTAssertEqual(streams[0], streams[1])
         }
     }
@@ -77,14 +78,18 @@ final class TensorTests: XCTestCase {
         let x = Tensor(Array(0..<24), shape: [2, 3, 4])
         let views: [(String, Tensor)] = [
             ("permuted", x.permuted([2, 0, 1])), ("transposed", x.transposed()), ("subscript", x[1, 1..<3]),
-            ("steps", x[TensorIndex.ellipsis, TensorIndex.range(0, nil, step: 2)]), ("narrowed", x.narrowed(axis: 1, start: 1, length: 2)),
+            ("steps", x[TensorIndex.ellipsis, TensorIndex.range(0, nil, step: 2)]),
+            ("narrowed", x.narrowed(axis: 1, start: 1, length: 2)),
             ("expanded", x.unsqueezed(axis: 0).expanded(to: [5, 2, 3, 4])), ("reshaped", x.reshaped([6, 4])),
-            ("moved", x.movedAxis(from: 0, to: -1)), ("split", x.split(3, axis: 1)[1]), ("chunked", x.chunked(2, axis: 2)[1]),
+            ("moved", x.movedAxis(from: 0, to: -1)), ("split", x.split(3, axis: 1)[1]),
+            ("chunked", x.chunked(2, axis: 2)[1]),
             ("flattened", x.flattened(0...1)), ("squeezed", x[0..<1].squeezed(axis: 0)), ("detached", x.detached()),
             ("contiguous", x.contiguous()), ("reference", x.to(.reference)),
         ]
         for (name, view) in views { XCTAssertTrue(view.storage === x.storage, name) }
-        for (name, copy) in [("copied", x.copied()), ("contiguous", x.transposed().contiguous()), ("flipped", x.flipped(axes: [0]))] {
+        for (name, copy) in [
+            ("copied", x.copied()), ("contiguous", x.transposed().contiguous()), ("flipped", x.flipped(axes: [0])),
+        ] {
             XCTAssertFalse(copy.storage === x.storage, name)
             XCTAssertTrue(copy.isContiguous, name)
         }
@@ -118,7 +123,8 @@ final class TensorTests: XCTestCase {
         XCTAssertEqual(x[0, 1].ints(), [4, 5, 6, 7])
         XCTAssertEqual(x[1..., 0, ...1].ints(), [12, 13])
         XCTAssertEqual(x[0, ..<2, 1...2].ints(), [1, 2, 5, 6])
-        XCTAssertEqual(x[TensorIndex.all, TensorIndex.at(0), TensorIndex.range(-2, nil, step: 1)].ints(), [2, 3, 14, 15])
+        XCTAssertEqual(
+            x[TensorIndex.all, TensorIndex.at(0), TensorIndex.range(-2, nil, step: 1)].ints(), [2, 3, 14, 15])
         XCTAssertEqual(x[TensorIndex.newAxis, 0, TensorIndex.newAxis].shape, [1, 1, 3, 4])
         XCTAssertEqual(x[TensorIndex.ellipsis, 3].shape, [2, 3])
         XCTAssertEqual(x[0..<0].shape, [0, 3, 4])
@@ -171,7 +177,8 @@ final class TensorTests: XCTestCase {
             XCTAssertEqual((big - Tensor([1 << 60, 6], device: device)).ints(), [1, -1])
             XCTAssertEqual((big .== Tensor([1 << 60, 5], device: device)).ints(), [0, 1])
             XCTAssertEqual(Tensor([250, 10] as [UInt8], device: device).sum().ints(), [260], "sums do not wrap")
-            XCTAssertEqual((Tensor([250] as [UInt8], device: device) + Tensor([10] as [UInt8], device: device)).ints(), [4])
+            XCTAssertEqual(
+                (Tensor([250] as [UInt8], device: device) + Tensor([10] as [UInt8], device: device)).ints(), [4])
             XCTAssertEqual(Tensor([3, -4, 0], device: device).abs().ints(), [3, 4, 0])
             XCTAssertEqual(Tensor([3, 5], device: device).max().item(), 5)
             XCTAssertEqual((Tensor([3, 5], device: device) * 2 + 1).ints(), [7, 11])
@@ -191,7 +198,8 @@ final class TensorTests: XCTestCase {
 
     func testPrinting() {
         XCTAssertEqual("\(Tensor([1, 2.5, -0.125] as [Float]))", "Tensor([1., 2.5, -0.125], shape [3], float32)")
-        XCTAssertEqual("\(Tensor([1, 2, 3, 4], shape: [2, 2]))", "Tensor([[1, 2],\n        [3, 4]], shape [2, 2], int64)")
+        XCTAssertEqual(
+            "\(Tensor([1, 2, 3, 4], shape: [2, 2]))", "Tensor([[1, 2],\n        [3, 4]], shape [2, 2], int64)")
         XCTAssertEqual("\(Tensor([true, false]))", "Tensor([true, false], shape [2], bool)")
         XCTAssertEqual("\(Tensor(3))", "Tensor(3., shape [], float32)")
         XCTAssertEqual("\(Tensor.zeros([0, 2]))", "Tensor([], shape [0, 2], float32)")
