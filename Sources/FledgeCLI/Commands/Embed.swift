@@ -12,8 +12,8 @@ struct Embed: ParsableCommand {
             `fledge models` with weights in torchvision's or timm's names.
             """)
 
-    @Argument(help: "The run's folder or its model.safetensors; leave out with --model.")
-    var run: String?
+    @Argument(help: ArgumentHelp("The run's folder or its model.safetensors; leave out with --model.", valueName: "run"))
+    var reference: String?
 
     @OptionGroup var source: DataOptionsGroup
     @OptionGroup var network: NetworkOptions
@@ -30,7 +30,7 @@ struct Embed: ParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func validate() throws {
-        if (run == nil) == (network.model == nil) {
+        if (reference == nil) == (network.model == nil) {
             throw ValidationError("give either a run or --model")
         }
         if !out.hasSuffix(".npz") && !out.hasSuffix(".safetensors") {
@@ -50,8 +50,8 @@ struct Embed: ParsableCommand {
         let sets = try Split.samples(of: data, split)
         let backbone: any Backbone
         let input: InputSpec
-        if let run {
-            let model = try RunReference.model(run)
+        if let reference {
+            let model = try RunReference.model(reference)
             (backbone, input) = (model.backbone, model.input)
         } else {
             // Networks with published weights expect ImageNet's statistics and size.
@@ -70,7 +70,9 @@ struct Embed: ParsableCommand {
         let arrays = ["embedding": features, "label": Tensor(labels)]
         if out.hasSuffix(".npz") {
             try FileBytes.write(
-                Npz.bytes(arrays.mapValues { NpyArray($0) }.merging(["id": NpyArray(ids)]) { $1 }), to: out)
+                Npz.bytes([
+                    ("embedding", NpyArray(features)), ("label", NpyArray(arrays["label"]!)), ("id", NpyArray(ids)),
+                ]), to: out)
         } else {
             let text = Array(ids.joined(separator: "\n").utf8)
             try Safetensors.save(arrays.merging(["id": Tensor(text)]) { $1 }, to: out)

@@ -14,8 +14,8 @@ struct Evaluate: ParsableCommand {
 
     enum Probe: String, ExpressibleByArgument, CaseIterable { case knn, linear, finetune }
 
-    @Argument(help: "The run's folder, or its model.safetensors.")
-    var run: String
+    @Argument(help: ArgumentHelp("The run's folder, or its model.safetensors.", valueName: "run"))
+    var reference: String
 
     @OptionGroup var source: DataOptionsGroup
 
@@ -50,7 +50,7 @@ struct Evaluate: ParsableCommand {
     }
 
     func run() throws {
-        let model = try RunReference.model(run)
+        let model = try RunReference.model(reference)
         let data = try source.open(seed: seed)
         let test = try data.requireTest()
         let labels = test.labels.compactMap { $0 }
@@ -98,7 +98,7 @@ struct Evaluate: ParsableCommand {
                     try Inference.features(untrained, test, input: model.input)),
             ]
             result = Result(
-                run: run, data: source.data, probe: probe.rawValue, accuracy: 0, labels: chosen.count,
+                run: reference, data: source.data, probe: probe.rawValue, accuracy: 0, labels: chosen.count,
                 test_samples: test.count, seed: seed, baselines: baselines)
             if probe == .finetune {
                 result.baselines["supervised"] = try trained(fresh())
@@ -118,7 +118,7 @@ struct Evaluate: ParsableCommand {
                     next: "give data of the same classes")
             }
             result = Result(
-                run: run, data: source.data, probe: "none", accuracy: accuracy(try model.probabilities(of: test)),
+                run: reference, data: source.data, probe: "none", accuracy: accuracy(try model.probabilities(of: test)),
                 labels: 0, test_samples: test.count, seed: seed, baselines: [:])
         }
         if output.json { return try output.print(json: result) }

@@ -11,8 +11,8 @@ struct Predict: ParsableCommand {
             standard output, or with --out to a file.
             """)
 
-    @Argument(help: "The run's folder, or its model.safetensors.")
-    var run: String
+    @Argument(help: ArgumentHelp("The run's folder, or its model.safetensors.", valueName: "run"))
+    var reference: String
 
     @OptionGroup var source: DataOptionsGroup
 
@@ -31,11 +31,11 @@ struct Predict: ParsableCommand {
     }
 
     func run() throws {
-        let model = try RunReference.model(run)
+        let model = try RunReference.model(reference)
         guard model.canClassify else {
             throw CommandFailure.usage(
                 "this run has learned no classes", why: "\(model.method) does not look at labels",
-                next: "train a classifier from it: fledge train fixmatch --weights \(run) --data ...")
+                next: "train a classifier from it: fledge train fixmatch --weights \(reference) --data ...")
         }
         let data = try source.open()
         var lines: [String] = []
