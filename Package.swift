@@ -49,7 +49,9 @@ let package = Package(
         .testTarget(name: "NNTests", dependencies: ["FledgeNN", "FledgeTesting"]),
         .testTarget(name: "DataTests", dependencies: ["FledgeData", "FledgeTesting"]),
         .testTarget(name: "TrainTests", dependencies: ["FledgeTrain", "FledgeTesting"]),
-        .testTarget(name: "ModelTests", dependencies: ["FledgeModels", "FledgeData", "FledgeTesting"]),
+        .testTarget(
+            name: "ModelTests", dependencies: ["FledgeModels", "FledgeData", "FledgeTesting"],
+            resources: [.copy("Fixtures")]),
         .testTarget(name: "MethodTests", dependencies: ["Fledge", "FledgeTesting"]),
         .testTarget(name: "CLITests", dependencies: ["Fledge", "FledgeTesting"]),
     ],

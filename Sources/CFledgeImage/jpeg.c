@@ -77,7 +77,8 @@ int fledge_jpeg_decode(const uint8_t *bytes, size_t length, const fledge_image_i
     } else if (tjDecompress2(handle, bytes, length, pixels, info->width, 0, info->height,
                              channels == 1 ? TJPF_GRAY : TJPF_RGB, DECODE_FLAGS) != 0) {
         const char *text = tjGetErrorStr2(handle);
-        status = fledge_image_fail(strstr(text, "scans") ? FLEDGE_IMAGE_TOO_LARGE : FLEDGE_IMAGE_DAMAGED, message, text);
+        int kind = strstr(text, "scans") ? FLEDGE_IMAGE_TOO_LARGE : FLEDGE_IMAGE_DAMAGED;
+        status = fledge_image_fail(kind, message, text);
     }
     tjDestroy(handle);
     return status;

@@ -61,9 +61,11 @@ public enum DataError: Error, Equatable, Sendable, CustomStringConvertible {
         case .unreadable(let path, let reason): "\(path) cannot be read: \(reason)"
         case .emptyFolder(let path): "\(path) holds no samples"
         case .unknownFormat(let path, let found): "\(path) is in no form that is known here: \(found)"
-        case .ambiguous(let path, let choices): "\(path) could be read in several ways: \(choices.joined(separator: ", "))"
+        case .ambiguous(let path, let choices):
+            "\(path) could be read in several ways: \(choices.joined(separator: ", "))"
         case .oneClass(let path, let name): "\(path) has one class only ('\(name)'), so there is nothing to learn apart"
-        case .wrongMagic(let path, let expected, let found): "\(path) should begin with \(expected) but begins with \(found)"
+        case .wrongMagic(let path, let expected, let found):
+            "\(path) should begin with \(expected) but begins with \(found)"
         case .truncated(let path, let reason): "\(path) is cut short: \(reason)"
         case .undecodable(let path, let reason): "\(path) cannot be decoded: \(reason)"
         case .tooLarge(let path, let reason): "\(path) is too large: \(reason)"
@@ -85,7 +87,8 @@ public enum DataError: Error, Equatable, Sendable, CustomStringConvertible {
         case .tooFewLabels(let name, let found, let wanted):
             "class '\(name)' has \(found) labelled samples and \(wanted) were asked for"
         case .tooManyDamaged(let path, let damaged, let total, let allowed):
-            "\(path): \(damaged.count) of \(total) samples are damaged, more than the \(Self.percent(allowed)) allowed:\n"
+            "\(path): \(damaged.count) of \(total) samples are damaged, more than the "
+                + "\(Self.percent(allowed)) allowed:\n"
                 + damaged.prefix(10).map { "  \($0.id): \($0.reason)" }.joined(separator: "\n")
                 + (damaged.count > 10 ? "\n  and \(damaged.count - 10) more" : "")
         }

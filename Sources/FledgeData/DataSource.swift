@@ -24,7 +24,8 @@ public struct DataOptions: Sendable {
     public var dropColumns: [String] = []
     /// 1 for grey, 3 for RGB, nil for grey where all files are grey and RGB otherwise.
     public var channels: Int?
-    /// JPEG files are decoded at the smallest eighth of their size whose shorter side is not below this; nil: full size.
+    /// JPEG files are decoded at the smallest eighth of their size whose shorter side is not below this; nil: full
+    /// size.
     public var shortestSide: Int?
     public var check = Check.decode
     /// Opening fails when more than this part of the image files is damaged.
@@ -98,7 +99,8 @@ public enum DataSource {
         try check(data)
         if data.test == nil, let fraction = options.holdOut {
             let (rest, held) = data.train.holdOut(fraction: fraction, seed: options.seed)
-            data.notes.append("no test split: \(held.count) training samples were held out as one (seed \(options.seed))")
+            data.notes.append(
+                "no test split: \(held.count) training samples were held out as one (seed \(options.seed))")
             data.test = data.train.subset(held)
             data.train = data.train.subset(rest)
         }

@@ -61,7 +61,8 @@ public struct DataSummary: Codable, Equatable, Sendable, CustomStringConvertible
         if let features {
             lines.append("samples   \(features) features each")
         } else {
-            let size = width.flatMap { width in height.map { "\(width) x \($0)" } }
+            let size =
+                width.flatMap { width in height.map { "\(width) x \($0)" } }
                 ?? sideRange.map { "sides of \($0[0]) to \($0[1])" } ?? ""
             lines.append("images    \(size) pixels, \(channels == 1 ? "grey" : "colour")")
         }

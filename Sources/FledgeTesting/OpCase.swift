@@ -220,6 +220,8 @@ public struct OpTable {
         table.addAttention()
         table.addLosses()
         table.addDistances()
+        table.addLinearAlgebra()
+        table.addEinsum()
         return table
     }
 }

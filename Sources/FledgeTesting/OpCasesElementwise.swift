@@ -16,7 +16,7 @@ extension OpTable {
             add(name + " broadcast", input([3, 2], .broadcast), tolerance: tolerance) { f($0[0]) }
             add(name + " scalar", input([]), tolerance: tolerance) { f($0[0]) }
             add(name + " empty", input([0, 3]), tolerance: tolerance) { f($0[0]) }
-            add(name + " large", input([4099], .narrowed), tolerance: tolerance, isLarge: true) { f($0[0]) }
+            add(name + " large", input([9001], .narrowed), tolerance: tolerance, isLarge: true) { f($0[0]) }
         }
         every("- prefix") { -$0 }
         every("abs") { $0.abs() }
@@ -56,6 +56,10 @@ extension OpTable {
         every("- from number") { 1.5 - $0 }
         every("* to number") { 1.5 * $0 }
         every("/ into number", shift: 1.5) { 1.5 / $0 }
+
+        // Enough work for several threads also where an element costs next to nothing.
+        add("relu threads", .wave([70_001]), isLarge: true) { $0[0].relu() }
+        add("* number threads", .wave([211, 333], .transposed), isLarge: true) { $0[0] * 1.5 }
 
         // Conventions where no derivative exists, and values at the ends of the range.
         let corners = OpInput.values([-2, -0.5, 0, 0.5, 3])
@@ -118,6 +122,8 @@ extension OpTable {
         every("pow", shift: 1.7) { $0.pow($1) }
         every("maximum") { maximum($0, $1) }
         every("minimum") { minimum($0, $1) }
+        add("* threads", .wave([70_001]), .wave([70_001]), isLarge: true) { $0[0] * $0[1] }
+        add("+ threads", .wave([333, 211]), .wave([211]), tolerance: 5e-4, isLarge: true) { $0[0] + $0[1] }
         add("+=", .wave([2, 3]), .wave([3])) { x in
             var y = x[0]
             y += x[1]

@@ -64,7 +64,8 @@ final class OpTests: XCTestCase {
     /// Every public function and operator of `Sources/FledgeCore/Ops` is a row of the table.
     func testEveryOperationIsInTheTable() throws {
         let exceptions = [
-            "to": "moves between devices; TensorTests"
+            "to": "moves between devices; TensorTests",
+            "tryCholesky": "cholesky that throws; LinearAlgebraTests",
         ]
         let covered = Set(table.map(\.operation))
         let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()

@@ -15,7 +15,8 @@ final class ArrayFileTests: XCTestCase {
     func testNumPyBigEndianFortran() throws {
         let header = "{'descr': '>i2', 'fortran_order': True, 'shape': (2, 3), }"
         let padded = header + String(repeating: " ", count: 117 - header.count) + "\n"
-        let bytes = [0x93] + Array("NUMPY".utf8) + [1, 0, 118, 0] + Array(padded.utf8) + [0, 1, 0, 4, 0, 2, 0, 5, 0, 3, 0, 6]
+        let bytes =
+            [0x93] + Array("NUMPY".utf8) + [1, 0, 118, 0] + Array(padded.utf8) + [0, 1, 0, 4, 0, 2, 0, 5, 0, 3, 0, 6]
         let array = try NpyArray(npy: bytes)
         XCTAssertEqual(array.shape, [2, 3])
         XCTAssertEqual(try array.integers(), [1, 2, 3, 4, 5, 6])
@@ -25,7 +26,9 @@ final class ArrayFileTests: XCTestCase {
         XCTAssertEqual(try NpyArray([-1, 1 << 40] as [Int64], shape: [2]).integers(), [-1, 1 << 40])
         XCTAssertEqual(try NpyArray(["a", "Äpfel", ""]).strings(), ["a", "Äpfel", ""])
         XCTAssertEqual(try NpyArray(dtype: "|b1", shape: [2], data: [0, 1]).floats(), [0, 1])
-        XCTAssertEqual(try NpyArray(dtype: "<f2", shape: [4], data: [0, 0x3C, 0, 0xC0, 1, 0, 0, 0x7C]).floats(), [1, -2, 0x1p-24, .infinity])
+        XCTAssertEqual(
+            try NpyArray(dtype: "<f2", shape: [4], data: [0, 0x3C, 0, 0xC0, 1, 0, 0, 0x7C]).floats(),
+            [1, -2, 0x1p-24, .infinity])
         XCTAssertEqual(try NpyArray(dtype: "|i1", shape: [2], data: [255, 127]).integers(), [-1, 127])
         XCTAssertEqual(try NpyArray([0.25] as [Double], shape: []).floats(), [0.25])
         XCTAssertThrowsError(try NpyArray([0.25] as [Double], shape: [1]).integers())
@@ -74,7 +77,8 @@ final class ArrayFileTests: XCTestCase {
     }
 
     func testGzipMembersAreJoinedAndLimited() throws {
-        let bytes = try Zlib.deflate(Array("hello ".utf8), format: .gzip) + Zlib.deflate(Array("world".utf8), format: .gzip)
+        let bytes =
+            try Zlib.deflate(Array("hello ".utf8), format: .gzip) + Zlib.deflate(Array("world".utf8), format: .gzip)
         XCTAssertEqual(try Zlib.inflate(bytes, format: .gzip, limit: 11), Array("hello world".utf8))
         XCTAssertThrowsError(try Zlib.inflate(bytes, format: .gzip, limit: 10)) {
             XCTAssertEqual($0 as? ZlibError, .tooLarge(limit: 10))

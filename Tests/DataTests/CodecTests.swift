@@ -25,10 +25,12 @@ final class CodecTests: XCTestCase {
 
     func testSixteenBitAndPaletteAndLowDepthPNG() throws {
         // Grey 16 bit: 0x8000 scales to 128. Palette: two entries, indices 1 0. Grey 2 bit: levels 0 1 2 3.
-        XCTAssertEqual(try ImageCodec.decode(png(2, 1, depth: 16, color: 0, [0, 0x80, 0x00, 0xFF, 0xFF])).pixels, [128, 255])
+        XCTAssertEqual(
+            try ImageCodec.decode(png(2, 1, depth: 16, color: 0, [0, 0x80, 0x00, 0xFF, 0xFF])).pixels, [128, 255])
         let palette = png(2, 1, depth: 8, color: 3, [0, 1, 0], palette: [1, 2, 3, 9, 8, 7])
         XCTAssertEqual(try ImageCodec.decode(palette).pixels, [9, 8, 7, 1, 2, 3])
-        XCTAssertEqual(try ImageCodec.decode(png(4, 1, depth: 2, color: 0, [0, 0b00_01_10_11])).pixels, [0, 85, 170, 255])
+        XCTAssertEqual(
+            try ImageCodec.decode(png(4, 1, depth: 2, color: 0, [0, 0b00_01_10_11])).pixels, [0, 85, 170, 255])
     }
 
     func testJPEGIsNearTheOriginal() throws {

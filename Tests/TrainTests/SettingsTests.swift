@@ -1,3 +1,4 @@
+import FledgeCore
 import XCTest
 
 @testable import FledgeTrain

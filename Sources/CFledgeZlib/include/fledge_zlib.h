@@ -15,8 +15,8 @@ enum fledge_zlib_status {
 enum fledge_zlib_format { FLEDGE_ZLIB_RAW = 0, FLEDGE_ZLIB_ZLIB = 1, FLEDGE_ZLIB_GZIP = 2 };
 
 // Inflates a whole stream (for gzip: all members that follow one another). On FLEDGE_ZLIB_OK `*output` holds
-// `*length` bytes; give it back with fledge_zlib_free. At most `limit` bytes are ever written; memory grows by doubling.
-// Raw and zlib streams may be followed by other bytes, which are ignored.
+// `*length` bytes; give it back with fledge_zlib_free. At most `limit` bytes are ever written; memory grows by
+// doubling. Raw and zlib streams may be followed by other bytes, which are ignored.
 int fledge_inflate(const uint8_t *input, size_t input_length, int format, size_t limit, uint8_t **output,
                    size_t *length);
 

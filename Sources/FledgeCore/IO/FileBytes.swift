@@ -55,42 +55,18 @@ public enum FileBytes {
         return bytes
     }
 
-    /// Writes a file so that its name shows either the old bytes or all the new ones: a temporary file in the same
-    /// folder is written, synced and renamed. Throws `FileError`.
+    /// Writes a file so that its name shows either the old bytes or all the new ones: see `AtomicFile`. Throws
+    /// `FileError`.
     public static func write(_ bytes: [UInt8], to path: String) throws {
-        let temporary = path + ".\(getpid()).tmp"
-        func failure() -> FileError {
-            let error = FileError(operation: "write", path: path, reason: String(cString: strerror(errno)))
-            unlink(temporary)
-            return error
+        do {
+            try AtomicFile.write(to: path) { write in try bytes.withUnsafeBytes { try write($0) } }
+        } catch let failure as SystemFailure {
+            throw FileError(operation: "write", path: path, reason: failure.description)
         }
-        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-        guard descriptor >= 0 else { throw failure() }
-        var written = 0
-        let ok = bytes.withUnsafeBytes { buffer -> Bool in
-            while written < buffer.count, let base = buffer.baseAddress {
-                let count = systemWrite(descriptor, base + written, buffer.count - written)
-                if count > 0 {
-                    written += count
-                } else if count == 0 || errno != EINTR {
-                    return false
-                }
-            }
-            return fsync(descriptor) == 0
-        }
-        guard ok else {
-            let error = failure()
-            close(descriptor)
-            throw error
-        }
-        guard close(descriptor) == 0, rename(temporary, path) == 0 else { throw failure() }
     }
 }
 
 // Inside `FileBytes` the plain names mean its own functions.
 private func systemRead(_ descriptor: Int32, _ bytes: UnsafeMutableRawPointer, _ count: Int) -> Int {
     read(descriptor, bytes, count)
-}
-private func systemWrite(_ descriptor: Int32, _ bytes: UnsafeRawPointer, _ count: Int) -> Int {
-    write(descriptor, bytes, count)
 }

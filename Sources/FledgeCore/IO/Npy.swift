@@ -47,7 +47,7 @@ public struct NpyArray: Equatable, Sendable {
     static func itemSize(_ dtype: String) -> Int? {
         let characters = Array(dtype.utf8)
         guard characters.count >= 3, [UInt8(ascii: "<"), UInt8(ascii: ">"), UInt8(ascii: "|")].contains(characters[0]),
-            let size = Int(String(decoding: characters[2...], as: UTF8.self)), size >= 0, size <= 1 << 20
+            let size = Int(String(decoding: characters[2...], as: UTF8.self)), size > 0, size <= 1 << 20
         else { return nil }
         switch characters[1] {
         case UInt8(ascii: "f"): return [2, 4, 8].contains(size) ? size : nil
@@ -108,7 +108,8 @@ extension NpyArray {
         }
         guard bytes.count - start >= wanted else {
             throw ArrayFileError(
-                .truncated, "shape \(header.shape) of '\(header.dtype)' needs \(wanted) bytes, \(bytes.count - start) are there"
+                .truncated,
+                "shape \(header.shape) of '\(header.dtype)' needs \(wanted) bytes, \(bytes.count - start) are there"
             )
         }
         self.init(

@@ -44,11 +44,21 @@ extension NpyArray {
                 (0..<count).map { Float(bitPattern: raw.loadUnaligned(fromByteOffset: $0 * 4, as: UInt32.self)) }
             }
         }
-        return try values { Float($0) } fromInteger: { Float($0) }
+        return try values {
+            Float($0)
+        } fromInteger: {
+            Float($0)
+        }
     }
 
     /// All elements as float64. Throws for strings.
-    public func doubles() throws -> [Double] { try values { $0 } fromInteger: { Double($0) } }
+    public func doubles() throws -> [Double] {
+        try values {
+            $0
+        } fromInteger: {
+            Double($0)
+        }
+    }
 
     /// All elements as whole numbers. Throws for strings, and for numbers that are not whole or do not fit.
     public func integers() throws -> [Int] {
@@ -59,7 +69,9 @@ extension NpyArray {
                 return 0
             }
             return whole
-        } fromInteger: { Int($0) }
+        } fromInteger: {
+            Int($0)
+        }
         if let bad { throw ArrayFileError(.malformed, "\(bad) is not a whole number") }
         return result
     }
@@ -94,14 +106,20 @@ extension NpyArray {
         let size = size
         let element: (Int) -> T
         switch kind {
-        case "f" where size == 4: element = { fromDouble(Double(Float(bitPattern: UInt32(self.word(at: $0, size: 4))))) }
+        case "f" where size == 4:
+            element = { fromDouble(Double(Float(bitPattern: UInt32(self.word(at: $0, size: 4))))) }
         case "f" where size == 8: element = { fromDouble(Double(bitPattern: self.word(at: $0, size: 8))) }
         case "f": element = { fromDouble(Double(halfToFloat(UInt16(self.word(at: $0, size: 2))))) }
         case "i":
             // Sign-extends the word by shifting it to the top and back.
             let shift = Int64(64 - 8 * size)
             element = { fromInteger((Int64(bitPattern: self.word(at: $0, size: size)) << shift) >> shift) }
-        case "u" where size == 8: element = { fromDouble(Double(self.word(at: $0, size: 8))) }
+        case "u" where size == 8:
+            // Only what Int64 cannot hold loses digits.
+            element = {
+                let word = self.word(at: $0, size: 8)
+                return Int64(exactly: word).map(fromInteger) ?? fromDouble(Double(word))
+            }
         case "u", "b": element = { fromInteger(Int64(self.word(at: $0, size: size))) }
         default: throw ArrayFileError(.malformed, "an array of numbers was expected, this one is of type '\(dtype)'")
         }
@@ -151,7 +169,9 @@ extension Array {
         let size = MemoryLayout<Word>.size
         return [UInt8](unsafeUninitializedCapacity: count * size) { buffer, initialized in
             let raw = UnsafeMutableRawBufferPointer(buffer)
-            for (i, element) in enumerated() { raw.storeBytes(of: word(element), toByteOffset: i * size, as: Word.self) }
+            for (i, element) in enumerated() {
+                raw.storeBytes(of: word(element), toByteOffset: i * size, as: Word.self)
+            }
             initialized = count * size
         }
     }

@@ -7,7 +7,8 @@ public enum Npz {
     /// At most this many members are read.
     static let memberLimit = 10_000
 
-    /// The arrays of an archive by name (without ".npy"), in file order. No more than `limit` bytes are inflated in all.
+    /// The arrays of an archive by name (without ".npy"), in file order. No more than `limit` bytes are inflated in
+    /// all.
     public static func read(_ bytes: [UInt8], limit: Int = 8 << 30) throws -> [(name: String, array: NpyArray)] {
         let members = try directory(bytes)
         var budget = limit
@@ -41,7 +42,8 @@ public enum Npz {
                 throw ArrayFileError(.tooLarge, "'\(name)' takes the archive above 4 GiB")
             }
             let fileName = Array((name + ".npy").utf8)
-            // Version 2.0, UTF-8 names, method, time 0 on 1 January 1980 (so that equal arrays give equal bytes), sizes.
+            // Version 2.0, UTF-8 names, method, time 0 on 1 January 1980 (so that equal arrays give equal bytes),
+            // sizes.
             var fields: [UInt8] = []
             fields.appendLittle(UInt16(20))
             fields.appendLittle(UInt16(0x0800))
@@ -104,7 +106,8 @@ public enum Npz {
             throw ArrayFileError(.truncated, "the directory at the end of the archive is missing")
         }
         guard total < 0xFFFF, at < 0xFFFF_FFFF, total <= memberLimit else {
-            throw ArrayFileError(.unsupported, "the archive is of the 64-bit kind or has more than \(memberLimit) members")
+            throw ArrayFileError(
+                .unsupported, "the archive is of the 64-bit kind or has more than \(memberLimit) members")
         }
         var members: [Member] = []
         var cursor = at

@@ -29,7 +29,8 @@ public enum Zlib {
         try withBytes(bytes) { input in
             var output: UnsafeMutablePointer<UInt8>?
             var length = 0
-            let status = fledge_inflate(input.baseAddress, input.count, format.rawValue, max(0, limit), &output, &length)
+            let status = fledge_inflate(
+                input.baseAddress, input.count, format.rawValue, max(0, limit), &output, &length)
             return try take(status: status, output, length, limit: limit)
         }
     }

@@ -39,8 +39,8 @@ extension Augmentation {
         let count = canvas.width * canvas.height * canvas.channels
         guard output.count == count, let base = output.baseAddress else {
             fatalError(
-                "Augmentation: a view of \(canvas.width) x \(canvas.height) x \(canvas.channels) for \(output.count) floats; "
-                    + "images of varying size need a crop or resize first")
+                "Augmentation: a view of \(canvas.width) x \(canvas.height) x \(canvas.channels) for "
+                    + "\(output.count) floats; images of varying size need a crop or resize first")
         }
         base.update(from: canvas.pixels(), count: count)
     }
@@ -190,8 +190,8 @@ extension Augmentation.Step {
         return PixelRect(x: (width - w) / 2, y: (height - h) / 2, width: w, height: h)
     }
 
-    /// A random rectangle of a part of the area and of an aspect whose logarithm is even; after ten tries that do not fit
-    /// the largest centred one of an allowed aspect.
+    /// A random rectangle of a part of the area and of an aspect whose logarithm is even; after ten tries that do not
+    /// fit the largest centred one of an allowed aspect.
     private static func randomRect(
         _ width: Int, _ height: Int, scale: ClosedRange<Double>, ratio: ClosedRange<Double>, random: inout RandomSource
     ) -> PixelRect {

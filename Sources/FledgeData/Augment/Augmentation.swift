@@ -66,7 +66,8 @@ public struct Augmentation: Codable, Hashable, Sendable, CustomStringConvertible
         /// A random part of `scale` of the area and of an aspect in `ratio`, scaled to this size (Szegedy et al. 2014,
         /// drawn as in torchvision: ten tries, then the centre).
         case randomResizedCrop(
-            width: Int, height: Int, scale: ClosedRange<Double> = 0.08...1, ratio: ClosedRange<Double> = 3.0 / 4...4.0 / 3)
+            width: Int, height: Int, scale: ClosedRange<Double> = 0.08...1,
+            ratio: ClosedRange<Double> = 3.0 / 4...4.0 / 3)
         case horizontalFlip(probability: Double = 0.5)
         /// Moves by whole pixels, up to `maximum` each way (pad and crop).
         case shift(maximum: Int, border: Border = .reflect)
@@ -74,7 +75,8 @@ public struct Augmentation: Codable, Hashable, Sendable, CustomStringConvertible
         case rotation(degrees: Double, border: Border = .constant(0))
         /// Slants by up to `degrees` along each axis.
         case shear(degrees: Double, border: Border = .constant(0))
-        /// Brightness, contrast and saturation by factors of 1 - s ... 1 + s and hue by -s ... s turns, in random order.
+        /// Brightness, contrast and saturation by factors of 1 - s ... 1 + s and hue by -s ... s turns, in random
+        /// order.
         case colorJitter(
             brightness: Double, contrast: Double, saturation: Double, hue: Double, probability: Double = 1)
         case grayscale(probability: Double = 0.2)
@@ -96,8 +98,8 @@ public struct Augmentation: Codable, Hashable, Sendable, CustomStringConvertible
         case randomErasing(
             probability: Double = 0.5, scale: ClosedRange<Double> = 0.02...0.33, ratio: ClosedRange<Double> = 0.3...3.3,
             fill: Float = 0)
-        /// `count` operations drawn at random, each of random strength up to `magnitude` of its range (Cubuk et al. 2019,
-        /// in the form of FixMatch, table 12).
+        /// `count` operations drawn at random, each of random strength up to `magnitude` of its range (Cubuk et al.
+        /// 2019, in the form of FixMatch, table 12).
         case randAugment(
             count: Int = 2, magnitude: Double = 1, operations: [RandAugment.Operation] = RandAugment.Operation.allCases,
             border: Border = .constant(0.5))
@@ -118,8 +120,8 @@ extension Augmentation {
         Augmentation(size.map { [.centerCrop(width: $0, height: $0)] } ?? [])
     }
 
-    /// Weak views as FixMatch has them: a flip (not for digits and other things that a mirror changes) and a shift by up
-    /// to an eighth of the side.
+    /// Weak views as FixMatch has them: a flip (not for digits and other things that a mirror changes) and a shift by
+    /// up to an eighth of the side.
     public static func weak(size: Int, flip: Bool = true, shift: Double = 0.125) -> Augmentation {
         Augmentation(
             [.centerCrop(width: size, height: size)] + (flip ? [.horizontalFlip()] : [])
@@ -128,7 +130,9 @@ extension Augmentation {
 
     /// Strong views as FixMatch has them (Sohn et al. 2020): the weak view, two operations of RandAugment and cutout.
     /// Where `flip` is off (digits), operations that change levels without a limit are left out too and `fill` is 0.
-    public static func strong(size: Int, flip: Bool = true, shift: Double = 0.125, magnitude: Double = 1) -> Augmentation {
+    public static func strong(size: Int, flip: Bool = true, shift: Double = 0.125, magnitude: Double = 1)
+        -> Augmentation
+    {
         let fill: Float = flip ? 0.5 : 0
         return weak(size: size, flip: flip, shift: shift).then(
             Augmentation([

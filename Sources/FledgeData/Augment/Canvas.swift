@@ -79,8 +79,8 @@ struct PixelRect: Equatable {
 /// The image that an augmentation works on. Geometric steps are only noted down and done together, in one resampling
 /// pass for crops, scaling and flips and one for shifts, turns and slants, when a step needs pixels.
 ///
-/// Shifts, turns and slants that follow one another are joined into one map, so that a pixel pushed out by one and drawn
-/// back by the next is not lost.
+/// Shifts, turns and slants that follow one another are joined into one map, so that a pixel pushed out by one and
+/// drawn back by the next is not lost.
 struct Canvas {
     private struct Crop {
         var rect: PixelRect

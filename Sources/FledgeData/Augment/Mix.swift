@@ -1,7 +1,7 @@
 import FledgeCore
 
-/// How the samples of a batch are mixed with one another: sample i becomes weight[i] x_i + (1 - weight[i]) x_partner[i],
-/// and its target likewise.
+/// How the samples of a batch are mixed with one another: sample i becomes weight[i] x_i + (1 - weight[i])
+/// x_partner[i], and its target likewise.
 public struct MixPlan: Equatable, Sendable {
     /// The part of a sample that stays its own, 0...1.
     public var weights: [Float]
@@ -41,7 +41,8 @@ public struct MixPlan: Equatable, Sendable {
         let original = values
         for (i, (weight, partner)) in zip(weights, partners).enumerated() where weight != 1 {
             for k in 0..<length {
-                values[i * length + k] = weight * original[i * length + k] + (1 - weight) * original[partner * length + k]
+                values[i * length + k] =
+                    weight * original[i * length + k] + (1 - weight) * original[partner * length + k]
             }
         }
     }

@@ -81,8 +81,9 @@ extension Canvas {
     /// v - c max(0, min(k, 4 - k, 1)) with k on the circle of six: HSV to one channel.
     @inline(__always)
     private static func channel(_ position: Float, _ value: Float, _ chroma: Float) -> Float {
-        // All positions lie within -6..<18, so one conditional step each way would not do; this is exact and branch-free.
-        let k = position - 6 * (position * (1 / 6)).rounded(.down)
+        // Positions lie within -6...18; moved above zero, truncation is rounding down.
+        let turns = Float(Int32((position + 12) * (1 / 6)))
+        let k = position + 12 - 6 * turns
         return value - chroma * max(0, min(min(k, 4 - k), 1))
     }
 
@@ -132,19 +133,19 @@ extension Canvas {
         }
     }
 
-    /// Histogram equalisation of each channel over 256 levels, as Pillow does it.
+    /// Histogram equalisation of each channel over 256 levels: a level becomes the part of pixels that are not above
+    /// it, counted from the lowest level. (Pillow divides by a whole number here, which saturates or does nothing at
+    /// the sizes of small images.)
     mutating func equalize() {
         let p = pixels()
         for c in 0..<channels {
             for k in 0..<256 { workspace.histogram[k] = 0 }
             for i in 0..<area { workspace.histogram[level(p[i * channels + c])] += 1 }
-            guard let last = workspace.histogram.last(where: { $0 > 0 }) else { continue }
-            let step = (area - last) / 255
-            guard step > 0 else { continue }
-            var sum = step / 2
+            guard let lowest = workspace.histogram.first(where: { $0 > 0 }), lowest < area else { continue }
+            var sum = 0
             for k in 0..<256 {
-                workspace.table[k] = Float(min(255, sum / step)) / 255
                 sum += workspace.histogram[k]
+                workspace.table[k] = Float(max(0, sum - lowest)) / Float(area - lowest)
             }
             for i in 0..<area { p[i * channels + c] = workspace.table[level(p[i * channels + c])] }
         }

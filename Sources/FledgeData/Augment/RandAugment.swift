@@ -13,8 +13,8 @@ public enum RandAugment {
         ]
     }
 
-    /// Applies one operation. `magnitude` 0...1 scales the range: turns up to 30 degrees, slants up to 0.3, shifts up to
-    /// 0.3 of the side, levels blended down to 0.05, 4 to 8 bits, any threshold.
+    /// Applies one operation. `magnitude` 0...1 scales the range: turns up to 30 degrees, slants up to 0.3, shifts up
+    /// to 0.3 of the side, levels blended down to 0.05, 4 to 8 bits, any threshold.
     static func apply(
         _ operation: Operation, magnitude: Double, border: Augmentation.Border, to canvas: inout Canvas,
         random: inout RandomSource

@@ -110,24 +110,28 @@ enum Resampling {
         _ source: UnsafePointer<C>, factor: Float, map: AffineMap, border: Augmentation.Border, channels: Int,
         to output: UnsafeMutablePointer<Float>, width: Int, height: Int
     ) {
-        // Positions are quantised to 1/65536 of a pixel, which makes whole shifts and mirrors exact.
+        // Positions are whole numbers of 1/65536 of a pixel, which makes whole shifts and mirrors exact. The offset
+        // keeps the truncation to whole numbers a rounding for negative positions too.
         let grid = 65_536.0
+        let offset = 1 << 44
+        let round = Double(offset) + 0.5
         for y in 0..<height {
+            let rowX = map.b * Double(y) + map.c
+            let rowY = map.e * Double(y) + map.f
             for x in 0..<width {
-                let sourceX = ((map.a * Double(x) + map.b * Double(y) + map.c) * grid).rounded() / grid
-                let sourceY = ((map.d * Double(x) + map.e * Double(y) + map.f) * grid).rounded() / grid
+                let positionX = Int((map.a * Double(x) + rowX) * grid + round) - offset
+                let positionY = Int((map.d * Double(x) + rowY) * grid + round) - offset
                 let target = output + (y * width + x) * channels
-                let floorX = sourceX.rounded(.down)
-                let floorY = sourceY.rounded(.down)
                 if case .constant(let value) = border,
-                    sourceX <= -1 || sourceY <= -1 || sourceX >= Double(width) || sourceY >= Double(height)
+                    positionX <= -65_536 || positionY <= -65_536 || positionX >= width << 16
+                        || positionY >= height << 16
                 {
                     for c in 0..<channels { target[c] = value }
                     continue
                 }
-                let fx = Float(sourceX - floorX)
-                let fy = Float(sourceY - floorY)
-                let (x0, y0) = (Int(floorX), Int(floorY))
+                let (x0, y0) = (positionX >> 16, positionY >> 16)
+                let fx = Float(positionX & 0xFFFF) * 0x1p-16
+                let fy = Float(positionY & 0xFFFF) * 0x1p-16
                 if x0 >= 0, y0 >= 0, x0 + 1 < width, y0 + 1 < height {
                     let pixel = source + (y0 * width + x0) * channels
                     let below = pixel + width * channels
@@ -185,7 +189,9 @@ extension AxisWeights {
         starts.withUnsafeBufferPointer { starts in
             counts.withUnsafeBufferPointer { counts in
                 weights.withUnsafeBufferPointer { weights in
-                    guard let s = starts.baseAddress, let c = counts.baseAddress, let w = weights.baseAddress else { return }
+                    guard let s = starts.baseAddress, let c = counts.baseAddress, let w = weights.baseAddress else {
+                        return
+                    }
                     body(s, c, w, taps)
                 }
             }

@@ -20,7 +20,8 @@ extension Augmentation.Step: CustomStringConvertible {
         case .rotation(let degrees, let border): "rotation(\(text(degrees)) deg, \(border))"
         case .shear(let degrees, let border): "shear(\(text(degrees)) deg, \(border))"
         case .colorJitter(let brightness, let contrast, let saturation, let hue, let probability):
-            "colorJitter(\(text(brightness)), \(text(contrast)), \(text(saturation)), \(text(hue)), p \(text(probability)))"
+            "colorJitter(\(text(brightness)), \(text(contrast)), \(text(saturation)), \(text(hue)), "
+                + "p \(text(probability)))"
         case .grayscale(let probability): "grayscale(p \(text(probability)))"
         case .gaussianBlur(let sigma, let probability): "gaussianBlur(sigma \(text(sigma)), p \(text(probability)))"
         case .solarize(let threshold, let probability): "solarize(\(text(threshold)), p \(text(probability)))"
@@ -46,5 +47,7 @@ extension Augmentation.Step: CustomStringConvertible {
         return rounded == rounded.rounded() ? String(Int(rounded)) : String(rounded)
     }
 
-    private func text(_ range: ClosedRange<Double>) -> String { "\(text(range.lowerBound))...\(text(range.upperBound))" }
+    private func text(_ range: ClosedRange<Double>) -> String {
+        "\(text(range.lowerBound))...\(text(range.upperBound))"
+    }
 }

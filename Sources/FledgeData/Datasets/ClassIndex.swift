@@ -4,7 +4,7 @@ enum ClassIndex {
     static func sorted(_ names: some Sequence<String>) -> [String] {
         let unique = Array(Set(names))
         let numbers = unique.map { Double($0) }
-        guard numbers.allSatisfy({ $0 != nil }) else { return unique.sorted() }
+        guard numbers.allSatisfy({ $0?.isFinite == true }) else { return unique.sorted() }
         return zip(unique, numbers).sorted { ($0.1 ?? 0, $0.0) < ($1.1 ?? 0, $1.0) }.map(\.0)
     }
 
@@ -15,7 +15,8 @@ enum ClassIndex {
             guard let label else { return nil }
             guard let index = lookup[label] else {
                 throw DataError.labelOutOfRange(
-                    path: path, sample: sample, label: "'\(label)'", allowed: "the classes of the training split: "
+                    path: path, sample: sample, label: "'\(label)'",
+                    allowed: "the classes of the training split: "
                         + names.prefix(12).joined(separator: ", ") + (names.count > 12 ? ", ..." : ""))
             }
             return index
@@ -58,7 +59,8 @@ enum ClassIndex {
                 if code == -1 { return nil }
                 guard code >= first, code - first < names.count else {
                     throw DataError.labelOutOfRange(
-                        path: path, sample: sample, label: String(code), allowed: "\(first)...\(first + names.count - 1)")
+                        path: path, sample: sample, label: String(code),
+                        allowed: "\(first)...\(first + names.count - 1)")
                 }
                 return code - first
             }

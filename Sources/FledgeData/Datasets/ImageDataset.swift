@@ -38,14 +38,15 @@ public final class ImageDataset: Dataset {
         self.ids = ids
     }
 
-    /// Images of one size from memory: `pixels` is [count, height, width, channels]. Without `ids` a sample is called by
-    /// its index. Stops when the numbers do not agree.
+    /// Images of one size from memory: `pixels` is [count, height, width, channels]. Without `ids` a sample is called
+    /// by its index. Stops when the numbers do not agree.
     public convenience init(
         pixels: [UInt8], width: Int, height: Int, channels: Int, labels: [Int?], classNames: [String],
         ids: [String]? = nil, whiteLevel: Int = 255
     ) {
         guard width > 0, height > 0, channels > 0, pixels.count == labels.count * width * height * channels else {
-            fatalError("ImageDataset: \(pixels.count) bytes for \(labels.count) images of \(width)x\(height)x\(channels)")
+            fatalError(
+                "ImageDataset: \(pixels.count) bytes for \(labels.count) images of \(width)x\(height)x\(channels)")
         }
         self.init(
             storage: .block(pixels, width: width, height: height), positions: Array(0..<labels.count),

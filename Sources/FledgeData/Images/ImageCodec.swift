@@ -27,8 +27,8 @@ public enum ImageError: Error, Equatable, Sendable, CustomStringConvertible {
 
 /// Decodes JPEG and PNG, and encodes both.
 ///
-/// Sixteen-bit PNG samples become eight-bit, palettes are resolved, transparent pixels are laid over white, CMYK becomes
-/// RGB. An orientation tag of a camera is not applied: pixels come as they are stored, as in torchvision.
+/// Sixteen-bit PNG samples become eight-bit, palettes are resolved, transparent pixels are laid over white, CMYK
+/// becomes RGB. An orientation tag of a camera is not applied: pixels come as they are stored, as in torchvision.
 public enum ImageCodec {
     /// The largest image decoded by default, in pixels (Pillow's warning level).
     public static let defaultPixelLimit = 89_478_485

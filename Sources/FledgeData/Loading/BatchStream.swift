@@ -27,8 +27,8 @@ public final class BatchStream {
 
     deinit { queue.stop() }
 
-    /// The next batch, or nil at the end. Throws what its worker met, such as a `DataError` naming a file; the stream then
-    /// stands at the same step.
+    /// The next batch, or nil at the end. Throws what its worker met, such as a `DataError` naming a file; the stream
+    /// then stands at the same step.
     public func next() throws -> Batch? {
         guard nextStep < end else { return nil }
         let start = DispatchTime.now().uptimeNanoseconds

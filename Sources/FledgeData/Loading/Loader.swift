@@ -2,8 +2,9 @@ import FledgeCore
 
 /// Makes batches of a dataset: a pure function from a step to a batch, and streams of them made by worker threads.
 ///
-/// The order of epoch e is a permutation that (seed, e) decides, and a view is decided by (seed, epoch, sample, view), so
-/// that the same step is the same bytes for any number of workers, and training goes on from one whole number.
+/// The order of epoch e is a permutation that (seed, e) decides, and a view is decided by (seed, epoch, sample,
+/// view), so that the same step is the same bytes for any number of workers, and training goes on from one whole
+/// number.
 public final class Loader: Sendable {
     /// What happens to samples that do not fill a batch at the end of an epoch.
     public enum Remainder: String, Codable, Sendable {
@@ -48,7 +49,8 @@ public final class Loader: Sendable {
             fatalError("Loader: \(used.count) indices into a dataset of \(dataset.count) samples")
         }
         guard batchSize > 0, !views.isEmpty, workers >= 0, prefetch > 0 else {
-            fatalError("Loader: batch size \(batchSize), \(views.count) views, \(workers) workers, prefetch \(prefetch)")
+            fatalError(
+                "Loader: batch size \(batchSize), \(views.count) views, \(workers) workers, prefetch \(prefetch)")
         }
         guard remainder != .drop || batchSize <= used.count else {
             fatalError(
@@ -103,7 +105,8 @@ public final class Loader: Sendable {
         }
     }
 
-    /// The batch of a step, made now on this thread. Throws `DataError` naming the file of a sample that cannot be read.
+    /// The batch of a step, made now on this thread. Throws `DataError` naming the file of a sample that cannot be
+    /// read.
     public func batch(at step: Int, workspace: AugmentWorkspace = AugmentWorkspace()) throws -> Batch {
         let samples = samples(ofStep: step)
         let labels = samples.map { dataset.labels[$0.index] ?? -1 }
@@ -137,7 +140,9 @@ public final class Loader: Sendable {
 
     /// The batches of one epoch. Stops with `wrap`, where epochs have no border.
     public func epoch(_ epoch: Int) -> BatchStream {
-        guard remainder != .wrap else { fatalError("Loader: epochs run into one another with remainder .wrap; use stream") }
+        guard remainder != .wrap else {
+            fatalError("Loader: epochs run into one another with remainder .wrap; use stream")
+        }
         return stream(from: epoch * batchesPerEpoch, to: (epoch + 1) * batchesPerEpoch)
     }
 

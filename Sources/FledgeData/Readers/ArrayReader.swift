@@ -14,7 +14,8 @@ enum ArrayReader {
         if location.name.hasSuffix(".npz") {
             bytes = try DataLocation.bytes(of: location.path, options: options)
             arrays = try reading(location.path) {
-                Dictionary(uniqueKeysWithValues: try Npz.read(bytes, limit: options.fileLimit).map { ($0.name, $0.array) })
+                Dictionary(
+                    uniqueKeysWithValues: try Npz.read(bytes, limit: options.fileLimit).map { ($0.name, $0.array) })
             }
             return try open(arrays, location, format: .npz, options)
         }
@@ -43,7 +44,9 @@ enum ArrayReader {
     private static func open(
         _ arrays: [String: NpyArray], _ location: DataLocation, format: DataFormat, _ options: DataOptions
     ) throws -> OpenedData {
-        let lower = Dictionary(arrays.map { ($0.key.lowercased(), $0.value) }, uniquingKeysWith: { first, _ in first })
+        let lower = Dictionary(
+            arrays.sorted { $0.key < $1.key }.map { ($0.key.lowercased(), $0.value) },
+            uniquingKeysWith: { first, _ in first })
         func find(_ names: [String], _ split: String) -> (String, NpyArray)? {
             for name in names {
                 let keys = split.isEmpty ? [name] : ["\(name)_\(split)", "\(split)_\(name)", "\(name)\(split)"]
@@ -60,7 +63,9 @@ enum ArrayReader {
         let named = try find(nameKeys, "").map { key, array in try reading(location.path) { try array.strings() } }
         let codes = try target.map { try labelCodes($0.1, name: $0.0, location.path) }
         let table = try ClassIndex.codes(codes ?? [], names: codes == nil ? nil : named, path: location.path)
-        var notes = codes == nil ? ["no labels (looked for \(targets.joined(separator: ", "))): all samples are unlabelled"] : []
+        var notes =
+            codes == nil
+            ? ["no labels (looked for \(targets.joined(separator: ", "))): all samples are unlabelled"] : []
 
         func dataset(_ array: NpyArray, _ name: String, _ codes: [Int]?, ids: [String]?) throws -> any Dataset {
             let count = array.shape.first ?? 0
@@ -68,7 +73,8 @@ enum ArrayReader {
                 throw DataError.mismatch(
                     path: location.path, reason: "\(codes?.count ?? 0) labels for the \(count) samples of '\(name)'")
             }
-            let labels = try codes.map { try table.indices(of: $0, path: location.path) } ?? Array(repeating: nil, count: count)
+            let labels =
+                try codes.map { try table.indices(of: $0, path: location.path) } ?? Array(repeating: nil, count: count)
             return try Self.dataset(
                 array, name: name, labels: labels, classNames: table.names, ids: ids?.count == count ? ids : nil,
                 path: location.path, notes: &notes)
@@ -94,7 +100,8 @@ enum ArrayReader {
 
     private static func labelCodes(_ array: NpyArray, name: String, _ path: String) throws -> [Int] {
         guard array.shape.count == 1 || (array.shape.count == 2 && array.shape[1] == 1) else {
-            throw DataError.malformed(path: path, reason: "labels '\(name)' have shape \(array.shape); [N] was expected")
+            throw DataError.malformed(
+                path: path, reason: "labels '\(name)' have shape \(array.shape); [N] was expected")
         }
         return try reading(path) { try array.integers() }
     }
@@ -176,7 +183,8 @@ enum ArrayReader {
             return try body()
         } catch let error as ArrayFileError {
             switch error.kind {
-            case .wrongMagic: throw DataError.wrongMagic(path: path, expected: "that of npy or npz", found: "other bytes")
+            case .wrongMagic:
+                throw DataError.wrongMagic(path: path, expected: "that of npy or npz", found: "other bytes")
             case .truncated: throw DataError.truncated(path: path, reason: error.reason)
             case .tooLarge: throw DataError.tooLarge(path: path, reason: error.reason)
             case .malformed, .unsupported, .missing: throw DataError.malformed(path: path, reason: error.reason)

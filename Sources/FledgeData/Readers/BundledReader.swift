@@ -10,7 +10,8 @@ enum BundledReader {
             location, folder: folder, files: location.files, train: "train-images-idx3-ubyte.gz",
             test: "test-images-idx3-ubyte.gz", validation: nil, options, whiteLevel: 16)
         data.source = name
-        data.reason = "'digits' is the name of a bundled set: UCI optical recognition of handwritten digits"
+        data.reason =
+            "'digits' is the name of a bundled set: UCI optical recognition of handwritten digits"
             + " (E. Alpaydin and C. Kaynak, CC BY 4.0)"
         return data
     }

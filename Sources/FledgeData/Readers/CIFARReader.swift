@@ -86,6 +86,8 @@ enum CIFARReader {
 
     private static func classNames(_ path: String, _ options: DataOptions) throws -> [String] {
         let text = String(decoding: try DataLocation.bytes(of: path, options: options), as: UTF8.self)
-        return text.split(whereSeparator: \.isNewline).map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
+        return text.split(whereSeparator: \.isNewline).map { $0.trimmingCharacters(in: .whitespaces) }.filter {
+            !$0.isEmpty
+        }
     }
 }

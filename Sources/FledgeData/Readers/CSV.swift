@@ -93,7 +93,8 @@ struct CSVReader {
                 return true
             } else {
                 if byte == 0 {
-                    throw DataError.malformed(path: path, reason: "row \(line) holds a zero byte; this is not a text file")
+                    throw DataError.malformed(
+                        path: path, reason: "row \(line) holds a zero byte; this is not a text file")
                 }
                 cells.append(byte)
                 atStart = false

@@ -52,7 +52,9 @@ struct DataLocation {
         var files: [String] = []
         var folders: [String] = []
         while let entry = readdir(stream) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) {
+                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+            }
             if name.hasPrefix(".") { continue }
             var kind = Int32(entry.pointee.d_type)
             if kind != Int32(DT_DIR), kind != Int32(DT_REG) {

@@ -62,7 +62,9 @@ enum IDXReader {
             guard found.images.shape.dropFirst() == trainPart.images.shape.dropFirst() else {
                 throw DataError.mismatch(
                     path: folder + "/" + name,
-                    reason: "its images are \(found.images.shape.dropFirst()), those to train \(trainPart.images.shape.dropFirst())"
+                    reason:
+                        "its images are \(found.images.shape.dropFirst()), those to train "
+                        + "\(trainPart.images.shape.dropFirst())"
                 )
             }
             return try dataset(found)
@@ -141,8 +143,10 @@ enum IDXReader {
     /// The label file that belongs to an image file by its name, gzipped or not.
     private static func labelFile(for name: String, among files: [String]) -> String? {
         let plain = name.withoutGzip
-        let wanted = plain.replacingOccurrences(of: "images", with: "labels").replacingOccurrences(of: "idx3", with: "idx1")
-            .replacingOccurrences(of: "idx4", with: "idx1")
+        let wanted = plain.replacingOccurrences(of: "images", with: "labels").replacingOccurrences(
+            of: "idx3", with: "idx1"
+        )
+        .replacingOccurrences(of: "idx4", with: "idx1")
         guard wanted != plain else { return nil }
         return files.first { $0.withoutGzip == wanted }
     }

@@ -34,7 +34,9 @@ struct ImageFiles {
         }
         guard Double(damaged.count) <= Double(total) * options.maximumDamaged else {
             // One bad file is named by its own error: it says more than a list of one.
-            if damaged.count == 1, case .failure(let error)? = results.joined().first(where: \.isFailure) { throw error }
+            if damaged.count == 1, case .failure(let error)? = results.joined().first(where: \.isFailure) {
+                throw error
+            }
             throw DataError.tooManyDamaged(
                 path: root, damaged: damaged, total: total, allowed: options.maximumDamaged)
         }

@@ -20,7 +20,8 @@ enum ImageTableReader {
         guard TableReader.isTable(location.name), try header(of: location.path, options) != nil else { return nil }
         let folder = (location.path as NSString).deletingLastPathComponent
         return try open(
-            location, table: (location.path as NSString).lastPathComponent, folder: folder.isEmpty ? "." : folder, options)
+            location, table: (location.path as NSString).lastPathComponent, folder: folder.isEmpty ? "." : folder,
+            options)
     }
 
     /// The header of a table whose first row names a column of files and whose second row has an image file there.

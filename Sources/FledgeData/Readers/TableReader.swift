@@ -38,7 +38,8 @@ enum TableReader {
         }
         var data = OpenedData(
             source: location.path, format: .table,
-            reason: "CSV table: \(train.layout.hasHeader ? "a header and " : "no header, ")\(train.labels.count) rows of "
+            reason:
+                "CSV table: \(train.layout.hasHeader ? "a header and " : "no header, ")\(train.labels.count) rows of "
                 + "\(train.featureNames.count) numbers"
                 + (train.layout.label.map { ", classes in column '\(train.layout.names[$0])'" } ?? ""),
             notes: train.notes, train: try dataset(train))
@@ -81,7 +82,9 @@ enum TableReader {
 
     /// A column with nearly as many values as rows holds numbers to predict, or identifiers, but not classes.
     private static func refuseNumbersToPredict(_ table: Table, names: [String]) throws {
-        guard let column = table.layout.label, table.labels.count > 20, names.count > table.labels.count / 2 else { return }
+        guard let column = table.layout.label, table.labels.count > 20, names.count > table.labels.count / 2 else {
+            return
+        }
         throw DataError.malformed(
             path: table.path,
             reason: "column '\(table.layout.names[column])' was taken for the classes but has \(names.count) different "
@@ -156,7 +159,8 @@ struct Table {
                 }
                 let text = reader.text(column)
                 // An empty cell or a written-out "nan" is a missing value, whatever the other rows hold.
-                guard value == nil, !text.isEmpty, !["na", "n/a", "null", "none", "?"].contains(text.lowercased()) else {
+                guard value == nil, !text.isEmpty, !["na", "n/a", "null", "none", "?"].contains(text.lowercased())
+                else {
                     throw DataError.notANumber(
                         path: path, row: reader.line, column: layout.names[column], text: text)
                 }
@@ -165,7 +169,11 @@ struct Table {
                 if failures[column].count == 0 { failures[column] = Failures(count: 0, line: reader.line, text: text) }
                 failures[column].count += 1
             }
-            if let label = layout.label { labels.append(try Self.label(reader, label, layout, path)) } else { labels.append(nil) }
+            if let label = layout.label {
+                labels.append(try Self.label(reader, label, layout, path))
+            } else {
+                labels.append(nil)
+            }
             if let id = layout.id { ids.append(reader.text(id)) }
             more = try reader.next()
         }
@@ -192,7 +200,9 @@ struct Table {
         var dropped: Int?
         for column in kept where failures[column].count > 0 {
             let failed = failures[column]
-            if column == 0, layout.id == nil, failed.count == rows, Set(firstColumn).count * 10 >= rows * 9 {
+            if column == 0, layout.id == nil, failed.count == rows, kept.count > 1,
+                Set(firstColumn).count * 10 >= rows * 9
+            {
                 dropped = 0
                 ids = firstColumn
                 layout.dropped.insert(0)
@@ -228,7 +238,8 @@ struct Table {
             }
             dropped.insert(column)
         }
-        let id = hasHeader
+        let id =
+            hasHeader
             ? names.indices.first {
                 $0 != label && !dropped.contains($0) && TableReader.idNames.contains(names[$0].lowercased())
             } : nil

@@ -1,3 +1,5 @@
+import FledgeCore
+
 /// A run folder that cannot be made or used.
 public enum RunError: ExplainedError, Equatable {
     /// The folder has something in it, and nobody said to replace it.

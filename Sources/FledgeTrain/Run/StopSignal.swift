@@ -1,3 +1,4 @@
+import FledgeCore
 import Synchronization
 
 #if canImport(Glibc)

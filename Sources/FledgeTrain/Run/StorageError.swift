@@ -1,3 +1,5 @@
+import FledgeCore
+
 #if canImport(Glibc)
     import Glibc
 #elseif canImport(Musl)

@@ -1,3 +1,5 @@
+import FledgeCore
+
 /// A setting that cannot be used: one typed wrong, one that does not exist, or a file that cannot be read.
 public struct SettingsError: ExplainedError, Equatable {
     public enum Kind: Sendable, Equatable {

@@ -112,6 +112,37 @@ struct CPUBackend: Backend {
         rows(y, gradient, fk_log_softmax_grad) ?? reference.logSoftmaxGradient(y: y, gradient: gradient)
     }
 
+    func crossEntropy(
+        _ logits: Tensor, _ labels: Tensor, labelSmoothing: Double, ignoreIndex: Int
+    ) -> (loss: Tensor, probabilities: Tensor) {
+        guard isFast(logits), logits.count > 0 else {
+            return reference.crossEntropy(logits, labels, labelSmoothing: labelSmoothing, ignoreIndex: ignoreIndex)
+        }
+        let x = logits.contiguous()
+        let loss = output([x.shape[0]], like: x)
+        let probabilities = output(x.shape, like: x)
+        fk_cross_entropy(
+            x.data(), labels.data(Int64.self), Int64(x.shape[0]), Int64(x.shape[1]), Float(labelSmoothing),
+            Int64(ignoreIndex), loss.data(), probabilities.data())
+        return (loss, probabilities)
+    }
+
+    func crossEntropyGradient(
+        _ probabilities: Tensor, _ labels: Tensor, scale: Tensor, labelSmoothing: Double, ignoreIndex: Int
+    ) -> Tensor {
+        guard isFast(probabilities), probabilities.count > 0 else {
+            return reference.crossEntropyGradient(
+                probabilities, labels, scale: scale, labelSmoothing: labelSmoothing, ignoreIndex: ignoreIndex)
+        }
+        let p = probabilities.contiguous()
+        let scale = scale.contiguous()
+        let result = output(p.shape, like: p)
+        fk_cross_entropy_grad(
+            p.data(), labels.data(Int64.self), scale.data(), Int64(p.shape[0]), Int64(p.shape[1]), Float(labelSmoothing),
+            Int64(ignoreIndex), result.data())
+        return result
+    }
+
     private typealias Floats = UnsafeMutablePointer<Float>
 
     private func rows(

@@ -1,0 +1,54 @@
+# Everything a person or a machine does with this repository. `make` alone lists the targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test test-quick test-onednn3 check lint format bench golden clean
+
+# One set of flags for the command and for its tests, so that the package is compiled once. Tests train, hence release.
+SWIFT_FLAGS := -c release -Xswiftc -enable-testing
+FLEDGE      := .build/release/fledge
+SWIFT_TREES := Sources Tests Package.swift
+PYTHON      := .venv/bin/python
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Install the Debian packages that are missing, by name, and nothing else
+	@Scripts/setup.sh
+
+build: setup ## Build the fledge command (release) at .build/release/fledge
+	swift build $(SWIFT_FLAGS) --product fledge
+
+demo: build ## Learn to read digits from 5 labels per class, and print where the report is
+	$(FLEDGE) learn digits --labels-per-class 5
+
+test: setup ## Build and run every test: what CI runs
+	swift test $(SWIFT_FLAGS) --disable-swift-testing
+
+test-quick: setup ## Run the tests that match FILTER, for example: make test-quick FILTER=CoreTests
+	swift test $(SWIFT_FLAGS) --disable-swift-testing --filter '$(or $(FILTER),$(error Name what to run: make test-quick FILTER=CoreTests))'
+
+test-onednn3: setup ## Run the engine's tests against oneDNN 3 (fetches it from the Python package index)
+	Scripts/onednn3.sh
+
+check: lint test ## Lint, then every test
+
+lint: ## Check formatting and the rules of the house
+	swift format lint --strict --recursive --parallel $(SWIFT_TREES)
+	Scripts/lint.sh
+
+format: ## Format every Swift file in place
+	swift format format --in-place --recursive --parallel $(SWIFT_TREES)
+
+bench: setup .venv/.complete ## Time Fledge and PyTorch side by side
+	PYTHON=$(PYTHON) Benchmarks/run.sh
+
+golden: .venv/.complete ## Regenerate the golden files of the tests from PyTorch
+	for script in Golden/*.py; do $(PYTHON) "$$script"; done
+
+.venv/.complete: Scripts/venv.sh
+	Scripts/venv.sh
+
+clean: ## Remove everything that was built
+	rm -rf .build .build-* .venv

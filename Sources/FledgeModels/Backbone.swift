@@ -1,0 +1,39 @@
+import FledgeCore
+import FledgeNN
+
+/// A network that turns every sample of a batch into a vector of features.
+///
+/// Calling a backbone gives features, always: [N, H, W, C] or [N, D] to [N, `featureCount`]. A network that is published
+/// with a classifier can own it under its published name; only `logits` applies it.
+public protocol Backbone: Layer {
+    /// How many features a sample gets.
+    var featureCount: Int { get }
+    /// The published classifier: torchvision's `fc`, timm's `head`. nil when the network was made without one.
+    var classifier: Linear? { get }
+}
+
+extension Backbone {
+    public var classifier: Linear? { nil }
+
+    /// What the network's own classifier makes of the features: [N, classes]. Stops when there is none.
+    public func logits(_ x: Tensor) -> Tensor {
+        guard let classifier else {
+            stop("logits: this \(type(of: self)) was made without a classifier; give it a number of classes, or use Classifier")
+        }
+        return classifier(self(x))
+    }
+}
+
+/// A backbone and a new linear classifier: [N, ...] to logits [N, classes]. The backbone's tensors are named
+/// `backbone.*` on disk, the classifier's `head.*`.
+public final class Classifier: Layer {
+    public let backbone: any Backbone
+    public let head: Linear
+
+    public init(_ backbone: any Backbone, classes: Int, random: inout RandomSource) {
+        self.backbone = backbone
+        head = Linear(backbone.featureCount, classes, random: &random)
+    }
+
+    public func callAsFunction(_ x: Tensor) -> Tensor { head(backbone(x)) }
+}

@@ -1,0 +1,119 @@
+import FledgeCore
+import FledgeNN
+
+/// The networks that can be made by name.
+public enum Models {
+    public static let all: [ModelEntry] = [
+        ModelEntry(
+            "mlp", "two hidden layers of 256 with batch norm; flattens images",
+            paper: "Rumelhart, Hinton and Williams 1986, Learning representations by back-propagating errors",
+            input: .table, standardShape: [64]
+        ) { shape, random in MLP(shape.reduce(1, *), random: &random) },
+        ModelEntry(
+            "small-conv", "four 3x3 convolutions for small images, quick on a CPU",
+            paper: "Springenberg et al. 2015, Striving for simplicity: the all convolutional net",
+            input: .image, standardShape: [32, 32, 3]
+        ) { shape, random in SmallConv(channels: shape[2], random: &random) },
+        resNet("resnet18", .layers18),
+        resNet("resnet34", .layers34),
+        resNet("resnet50", .layers50),
+        visionTransformer("vit-tiny", .tiny),
+        visionTransformer("vit-small", .small),
+    ]
+
+    /// The network of that name. Throws `ModelError.unknown` with the names like it.
+    public static func entry(named name: String) throws(ModelError) -> ModelEntry {
+        if let entry = all.first(where: { $0.name == name }) { return entry }
+        throw .unknown(name: name, nearest: Suggestion.nearest(to: name, among: all.map(\.name)))
+    }
+
+    /// A new network for samples of `inputShape`: [height, width, channels] of an image, or [D] for a row of a table.
+    /// Stem and patch size follow from the image size: see `ResNet.Stem` and `VisionTransformer.patch`.
+    ///
+    /// Throws `ModelError.unknown`, and `.unsupportedInput` for shapes that the network does not take.
+    public static func make(
+        _ name: String, inputShape: [Int], random: inout RandomSource
+    ) throws(ModelError) -> any Backbone {
+        try entry(named: name).make(inputShape: inputShape, random: &random)
+    }
+
+    private static func resNet(_ name: String, _ depth: ResNet.Depth) -> ModelEntry {
+        ModelEntry(
+            name, "residual network of \(depth.rawValue) layers; torchvision's names on disk",
+            paper: "He et al. 2016, Deep residual learning for image recognition",
+            input: .image, standardShape: [224, 224, 3]
+        ) { shape, random in
+            ResNet(depth, stem: .suiting(shape[0], shape[1]), channels: shape[2], random: &random)
+        }
+    }
+
+    private static func visionTransformer(_ name: String, _ size: VisionTransformer.Size) -> ModelEntry {
+        ModelEntry(
+            name, "vision transformer of width \(size.width); timm's names on disk",
+            paper: "Dosovitskiy et al. 2021, An image is worth 16x16 words; sizes of Touvron et al. 2021 (DeiT)",
+            input: .image, standardShape: [224, 224, 3]
+        ) { shape, random throws(ModelError) in
+            guard let patch = VisionTransformer.patch(suiting: shape[0], shape[1]) else {
+                throw .unsupportedInput(
+                    model: name, shape: shape, reason: "no patch of 1, 2, 4, 8 or 16 pixels cuts it into 7 to 32 rows "
+                        + "and columns", advice: "resize the images, for example to 32 or 224 pixels")
+            }
+            return VisionTransformer(
+                size, image: (shape[0], shape[1]), patch: patch, channels: shape[2], random: &random)
+        }
+    }
+}
+
+/// One network of the registry.
+public struct ModelEntry: Sendable {
+    /// What a network is made for.
+    public enum Input: String, Codable, Sendable {
+        /// [height, width, channels] with 1 or 3 channels
+        case image
+        /// Numbers of any shape.
+        case table
+    }
+
+    /// What `fledge train --model` calls it.
+    public let name: String
+    public let summary: String
+    public let paper: String
+    public let input: Input
+    /// A sample's shape in the paper, or the usual one: what `parameterCount` is about.
+    public let standardShape: [Int]
+    private let build: Builder
+
+    typealias Builder = @Sendable (_ shape: [Int], _ random: inout RandomSource) throws(ModelError) -> any Backbone
+
+    init(
+        _ name: String, _ summary: String, paper: String, input: Input, standardShape: [Int], build: @escaping Builder
+    ) {
+        self.name = name
+        self.summary = summary
+        self.paper = paper
+        self.input = input
+        self.standardShape = standardShape
+        self.build = build
+    }
+
+    /// A new network for samples of `inputShape`. Throws `ModelError.unsupportedInput`.
+    public func make(inputShape: [Int], random: inout RandomSource) throws(ModelError) -> any Backbone {
+        guard !inputShape.isEmpty, inputShape.allSatisfy({ $0 > 0 }) else {
+            throw .unsupportedInput(
+                model: name, shape: inputShape, reason: "there is nothing in such a sample", advice: "check the data")
+        }
+        if input == .image, inputShape.count != 3 || ![1, 3].contains(inputShape[2]) {
+            throw .unsupportedInput(
+                model: name, shape: inputShape, reason: "it needs images [height, width, channels] of 1 or 3 channels",
+                advice: "use 'mlp' for data of other shapes")
+        }
+        return try build(inputShape, &random)
+    }
+
+    /// How many numbers the parameters hold, without a classifier; nil for shapes that the network does not take.
+    /// Makes the network to count them.
+    public func parameterCount(inputShape: [Int]? = nil) -> Int? {
+        var random = RandomSource(seed: 0)
+        return try? make(inputShape: inputShape ?? standardShape, random: &random).parameterCount
+    }
+}
