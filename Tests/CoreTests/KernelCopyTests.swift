@@ -25,7 +25,7 @@ final class KernelCopyTests: KernelTestCase {
         _ type: T.Type, _ shape: [Int64], _ from: [Int64], _ to: [Int64], _ value: (Int) -> T
     ) {
         let base = 100
-        let size = 40 * 50 * 6 + 300
+        let size = 12_300
         let source = (0..<size + 200).map(value)
         var actual = [T](repeating: 0, count: size), expected = actual
         var positions = [(0, 0)]

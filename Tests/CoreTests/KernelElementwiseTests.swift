@@ -85,7 +85,8 @@ final class KernelElementwiseTests: KernelTestCase {
 
     func testUnaryOperations() {
         for n in Self.sizes {
-            for entry in Self.table {
+            // The longest arrays are there for the division among threads: two operations will do.
+            for entry in Self.table where n < 40000 || entry.op == FK_EXP || entry.op == FK_NEG {
                 let x = numbers(n).map(entry.domain), expected = x.doubles.map(entry.f)
                 withThreadCounts {
                     var y = [Float](repeating: -7, count: n)
@@ -179,7 +180,7 @@ final class KernelElementwiseTests: KernelTestCase {
     func testBinaryOperationsBroadcast() {
         // Shape, strides of a, strides of b.
         let cases: [([Int64], [Int64], [Int64])] = [
-            ([], [], []), ([0], [1], [1]), ([1], [1], [1]), ([17], [1], [1]), ([40000], [1], [1]), ([33], [1], [0]),
+            ([], [], []), ([0], [1], [1]), ([1], [1], [1]), ([17], [1], [1]), ([35000], [1], [1]), ([33], [1], [0]),
             ([33], [0], [1]), ([5, 7], [7, 1], [0, 1]), ([5, 37], [0, 1], [37, 1]), ([5, 37], [37, 1], [1, 0]),
             ([6, 5], [1, 6], [5, 1]), ([3, 1, 4, 5], [20, 20, 5, 1], [5, 5, 0, 1]), ([2, 3, 4], [12, 4, 1], [4, 0, 1]),
             ([2, 3, 4], [1, 2, 6], [1, 2, 6]), ([300, 3], [3, 1], [0, 1]), ([4, 9], [-9, 1], [9, 1]),
