@@ -46,7 +46,9 @@ let package = Package(
         .testTarget(
             name: "CoreTests", dependencies: ["FledgeCore", "FledgeTesting", "CFledgeKernels"],
             resources: [.copy("Golden")]),
-        .testTarget(name: "NNTests", dependencies: ["FledgeNN", "FledgeTesting"]),
+        .testTarget(
+            name: "NNTests", dependencies: ["FledgeNN", "FledgeTesting"],
+            resources: [.copy("Golden")]),
         .testTarget(name: "DataTests", dependencies: ["FledgeData", "FledgeTesting"]),
         .testTarget(name: "TrainTests", dependencies: ["FledgeTrain", "FledgeTesting"]),
         .testTarget(
