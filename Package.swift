@@ -41,6 +41,9 @@ let package = Package(
             name: "FledgeCLI",
             dependencies: ["Fledge", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
 
+        // The program of the README.
+        .executableTarget(name: "Quickstart", dependencies: ["Fledge"], path: "Examples/Quickstart"),
+
         // Tests. FledgeTesting is the shared library of checks.
         .target(name: "FledgeTesting", dependencies: ["FledgeCore", "FledgeNN"]),
         .testTarget(
@@ -55,7 +58,7 @@ let package = Package(
             name: "ModelTests", dependencies: ["FledgeModels", "FledgeData", "FledgeTesting"],
             resources: [.copy("Fixtures")]),
         .testTarget(name: "MethodTests", dependencies: ["Fledge", "FledgeTesting"]),
-        .testTarget(name: "CLITests", dependencies: ["Fledge", "FledgeTesting"]),
+        .testTarget(name: "CLITests", dependencies: ["Fledge", "FledgeCLI", "FledgeTesting"]),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .gnu11,
