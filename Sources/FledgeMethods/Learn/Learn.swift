@@ -32,6 +32,10 @@ public struct Learn {
         try folder.writeSettings(settings)
         for choice in recipe.choices { say("\(choice.name): \(choice.value) (\(choice.why))") }
 
+        var report = Report(
+            title: "Learning \(data.source) from \(settings.labelsPerClass) labels per class", data: data.source,
+            run: folder.path, classNames: data.classNames, seed: settings.seed)
+        report.recipe = recipe.choices
         let training = TrainingData(dataset: data.train, labelled: split.labelled, input: recipe.input)
         let classes = training.classNames.count
 
@@ -64,7 +68,13 @@ public struct Learn {
             curves += result.curves
             warnings += result.warnings
         }
-        let learned = try FixMatch(recipe.learning).learn(context)
+        var learning = context
+        if let trusted = try TrustedLabels(context) {
+            report.recipe.append(trusted.choice)
+            say("\(trusted.choice.name): \(trusted.choice.value) (\(trusted.choice.why))")
+            learning.data = trusted.data
+        }
+        let learned = try FixMatch(recipe.learning).learn(learning)
         curves += learned.curves
         warnings += learned.warnings
         try learned.model.save(to: folder.modelPath)
@@ -75,9 +85,6 @@ public struct Learn {
         func accuracy(_ probabilities: [Float]) -> Double {
             Metrics.accuracy(predicted: Metrics.predictions(scores: probabilities, classes: classes), labels: labels)
         }
-        var report = Report(
-            title: "Learning \(data.source) from \(settings.labelsPerClass) labels per class", data: data.source,
-            run: folder.path, classNames: training.classNames, seed: settings.seed)
         report.labels = split.labelled.count
         report.labelsPerClass = settings.labelsPerClass
         report.trainSamples = data.train.count
@@ -88,7 +95,6 @@ public struct Learn {
             "supervised": accuracy(try supervised.model.probabilities(of: test)),
         ]
         report.measure(probabilities: try learned.model.probabilities(of: test), labels: labels)
-        report.recipe = recipe.choices
         report.curves = curves
         report.warnings = warnings
         if let best = report.accuracy, best < report.baselines["supervised"]! {

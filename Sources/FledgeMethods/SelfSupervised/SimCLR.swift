@@ -14,6 +14,8 @@ public struct SimCLR: Method {
         public var projectionSize = 64
         public var cropScale = 0.2
         public var jitter = 0.5
+        public var rotation = 0.0
+        public var shear = 0.0
         public var training = TrainingSettings()
 
         public init() {
@@ -30,6 +32,8 @@ public struct SimCLR: Method {
             "projectionSize": "length of the vectors that are compared",
             "cropScale": "smallest share of the area that a random crop keeps",
             "jitter": "strength of the colour jitter",
+            "rotation": "largest turn of a view, in degrees; not in the paper, and good for letters and digits",
+            "shear": "largest slant of a view, in degrees; likewise",
         ]
     }
 
@@ -72,9 +76,11 @@ public struct SimCLR: Method {
                 Linear(config.hiddenSize, config.projectionSize, bias: false, random: &random),
                 BatchNorm(config.projectionSize))
             let isGrey = context.input.channels == 1
-            let view = Augmentation.simclr(
+            var view = Augmentation.simclr(
                 size: context.input.size, strength: config.jitter, scale: config.cropScale...1, flip: context.flip,
                 grayscale: !isGrey)
+            if config.rotation > 0 { view.steps.append(.rotation(degrees: config.rotation)) }
+            if config.shear > 0 { view.steps.append(.shear(degrees: config.shear)) }
             deadSteps = view.inactiveSteps(channels: context.input.channels)
             let normal = context.input.normalized(view)
             feeds = [Feed("pictures", from: .everything, batchSize: config.batchSize, views: [normal, normal])]

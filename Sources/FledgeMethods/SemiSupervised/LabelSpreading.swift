@@ -36,9 +36,9 @@ public struct LabelSpreading: Method {
         let features = try Inference.features(context.backbone, data.dataset, input: data.input)
         var labels = [Int?](repeating: nil, count: data.dataset.count)
         for (index, label) in zip(data.labelled, data.labels) { labels[index] = label }
-        let spread = LabelSpreadingGraph.spread(
-            features: features, labels: labels, classes: context.classes, neighbours: config.neighbours,
-            alpha: config.alpha, temperature: config.temperature, iterations: config.iterations)
+        let graph = LabelSpreadingGraph(
+            features: features, neighbours: config.neighbours, temperature: config.temperature)
+        let spread = graph.spread(labels, classes: context.classes, alpha: config.alpha, iterations: config.iterations)
         let model = FittedModel(
             backbone: context.backbone, bank: features,
             distributions: Tensor(spread, shape: [data.dataset.count, context.classes]),

@@ -1,28 +1,20 @@
 import FledgeCore
 import Foundation
 
-/// Labels that flow over a graph of neighbours (Zhou et al. 2004, "Learning with local and global consistency").
-public enum LabelSpreadingGraph {
-    /// Spreads the known labels over all samples.
-    ///
-    /// Samples are joined to their `neighbours` most similar ones (in either direction) with weight
-    /// exp((cosine - 1) / `temperature`); with S = D^-1/2 W D^-1/2, iterates F <- alpha S F + (1 - alpha) Y.
-    /// - Parameters:
-    ///   - features: [N, D].
-    ///   - labels: N entries, nil where unknown.
-    ///   - alpha: share that comes from neighbours; below 1.
-    /// - Returns: N * classes numbers, each row summing to 1 (uniform where no label reaches).
-    public static func spread(
-        features: Tensor, labels: [Int?], classes: Int, neighbours: Int = 10, alpha: Double = 0.99,
-        temperature: Double = 0.1, iterations: Int = 50
-    ) -> [Float] {
+/// Samples joined to those most like them, over which labels flow (Zhou et al. 2004, "Learning with local and global
+/// consistency").
+public struct LabelSpreadingGraph {
+    /// For each sample its neighbours and the weights of S = D^-1/2 W D^-1/2.
+    private let edges: [[(sample: Int, weight: Float)]]
+
+    /// Joins each sample to its `neighbours` most similar ones, in either direction, with weight
+    /// exp((cosine - 1) / `temperature`).
+    /// - Parameter features: [N, D].
+    public init(features: Tensor, neighbours: Int = 10, temperature: Double = 0.1) {
         let n = features.shape[0]
-        require(n == labels.count && alpha >= 0 && alpha < 1, "label spreading: \(n) features, \(labels.count) labels, alpha \(alpha)")
         let unit = noGradient { features.detached().l2Normalized(axis: -1) }
         let found = NearestNeighbours.search(unit, in: unit, count: neighbours, skippingSelf: true)
-
-        // The symmetric graph, as lists of edges.
-        var edges: [[(Int, Float)]] = Array(repeating: [], count: n)
+        var edges: [[(sample: Int, weight: Float)]] = Array(repeating: [], count: n)
         var isEdge = Set<UInt64>(minimumCapacity: n * found.count)
         for i in 0..<n {
             for j in 0..<found.count {
@@ -35,23 +27,38 @@ public enum LabelSpreadingGraph {
             }
         }
         let scale = edges.map { list -> Float in
-            let degree = list.reduce(0) { $0 + $1.1 }
+            let degree = list.reduce(0) { $0 + $1.weight }
             return degree > 0 ? 1 / degree.squareRoot() : 0
         }
-        for i in 0..<n { for e in edges[i].indices { edges[i][e].1 *= scale[i] * scale[edges[i][e].0] } }
+        for i in 0..<n { for e in edges[i].indices { edges[i][e].weight *= scale[i] * scale[edges[i][e].sample] } }
+        self.edges = edges
+    }
 
+    /// Spreads the known labels over all samples: F <- alpha S F + (1 - alpha) Y.
+    /// - Parameters:
+    ///   - labels: one for each sample, nil where unknown.
+    ///   - alpha: share that comes from neighbours; below 1.
+    /// - Returns: N * classes numbers, each row summing to 1 (uniform where no label reaches).
+    public func spread(_ labels: [Int?], classes: Int, alpha: Double = 0.99, iterations: Int = 50) -> [Float] {
+        let n = edges.count
+        require(n == labels.count && alpha >= 0 && alpha < 1, "label spreading: \(n) samples, \(labels.count) labels, alpha \(alpha)")
         // Each class starts with the same total, so that one with more labels does not flood the others.
         var perClass = [Float](repeating: 0, count: classes)
         for case .some(let label) in labels { perClass[label] += 1 }
         var start = [Float](repeating: 0, count: n * classes)
         for (i, label) in labels.enumerated() { if let label { start[i * classes + label] = 1 / perClass[label] } }
         var f = start
-        let (spread, stay) = (Float(alpha), Float(1 - alpha))
+        let (flow, stay) = (Float(alpha), Float(1 - alpha))
         for _ in 0..<iterations {
             var next = start.map { $0 * stay }
-            for i in 0..<n {
-                for (other, weight) in edges[i] {
-                    for c in 0..<classes { next[i * classes + c] += spread * weight * f[other * classes + c] }
+            next.withUnsafeMutableBufferPointer { next in
+                f.withUnsafeBufferPointer { f in
+                    for i in 0..<n {
+                        for (other, weight) in edges[i] {
+                            let w = flow * weight
+                            for c in 0..<classes { next[i * classes + c] += w * f[other * classes + c] }
+                        }
+                    }
                 }
             }
             f = next
@@ -61,6 +68,28 @@ public enum LabelSpreadingGraph {
             for c in 0..<classes { f[i * classes + c] = total > 0 ? f[i * classes + c] / total : 1 / Float(classes) }
         }
         return f
+    }
+
+    /// How often spreading finds a known label that it was not told: the labels of each class are halved, and each half
+    /// is found from the other. nil where a class has a single label.
+    public func crossValidatedAccuracy(_ labels: [Int?], classes: Int, alpha: Double = 0.99) -> Double? {
+        var members = [[Int]](repeating: [], count: classes)
+        for (i, label) in labels.enumerated() { if let label { members[label].append(i) } }
+        guard members.allSatisfy({ $0.count >= 2 }) else { return nil }
+        var right = 0
+        var total = 0
+        for half in 0..<2 {
+            var told = labels
+            let asked = members.flatMap { list in list.enumerated().filter { $0.offset % 2 == half }.map(\.element) }
+            for i in asked { told[i] = nil }
+            let found = spread(told, classes: classes, alpha: alpha)
+            for i in asked {
+                let row = found[(i * classes)..<((i + 1) * classes)]
+                if row.indices.max(by: { row[$0] < row[$1] })! - row.startIndex == labels[i]! { right += 1 }
+                total += 1
+            }
+        }
+        return Double(right) / Double(total)
     }
 
     /// The classes of samples that were not in the graph: each takes the weighted mean of its neighbours' labels
