@@ -41,19 +41,24 @@ let package = Package(
             name: "FledgeCLI",
             dependencies: ["Fledge", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
 
+        // The program of the README.
+        .executableTarget(name: "Quickstart", dependencies: ["Fledge"], path: "Examples/Quickstart"),
+
         // Tests. FledgeTesting is the shared library of checks.
         .target(name: "FledgeTesting", dependencies: ["FledgeCore", "FledgeNN"]),
         .testTarget(
             name: "CoreTests", dependencies: ["FledgeCore", "FledgeTesting", "CFledgeKernels"],
             resources: [.copy("Golden")]),
-        .testTarget(name: "NNTests", dependencies: ["FledgeNN", "FledgeTesting"]),
+        .testTarget(
+            name: "NNTests", dependencies: ["FledgeNN", "FledgeTesting"],
+            resources: [.copy("Golden")]),
         .testTarget(name: "DataTests", dependencies: ["FledgeData", "FledgeTesting"]),
         .testTarget(name: "TrainTests", dependencies: ["FledgeTrain", "FledgeTesting"]),
         .testTarget(
             name: "ModelTests", dependencies: ["FledgeModels", "FledgeData", "FledgeTesting"],
             resources: [.copy("Fixtures")]),
         .testTarget(name: "MethodTests", dependencies: ["Fledge", "FledgeTesting"]),
-        .testTarget(name: "CLITests", dependencies: ["Fledge", "FledgeTesting"]),
+        .testTarget(name: "CLITests", dependencies: ["Fledge", "FledgeCLI", "FledgeTesting"]),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .gnu11,

@@ -20,7 +20,8 @@ struct FledgeCommand: ParsableCommand {
             """,
         version: FledgeVersion.current,
         groupedSubcommands: [
-            CommandGroup(name: "Look around", subcommands: [Doctor.self])
+            CommandGroup(name: "Learn", subcommands: [LearnCommand.self]),
+            CommandGroup(name: "Look around", subcommands: [Doctor.self]),
         ])
 
     static func main() {

@@ -14,6 +14,10 @@ public enum Models {
             paper: "Springenberg et al. 2015, Striving for simplicity: the all convolutional net",
             input: .image, standardShape: [32, 32, 3]
         ) { shape, random in SmallConv(channels: shape[2], random: &random) },
+        ModelEntry(
+            "raw", "no network: the values of the sample themselves", paper: "a baseline", input: .table,
+            standardShape: [64]
+        ) { shape, _ in RawValues(shape.reduce(1, *)) },
         resNet("resnet18", .layers18),
         resNet("resnet34", .layers34),
         resNet("resnet50", .layers50),

@@ -6,7 +6,7 @@ public enum Init {
     /// Which side's variance is kept: of the signal going forward or of the gradient coming back.
     public enum Fan: String, Codable, Sendable { case input, output }
 
-    /// Uniform in ±gain * sqrt(3 / fan) (He et al. 2015, "Delving deep into rectifiers"). A gain of sqrt(2) suits ReLU.
+    /// Uniform in ±gain * sqrt(3 / fan) (He et al. 2015, "Delving deep into rectifiers"). ReLU wants a gain of sqrt(2).
     public static func kaimingUniform(
         _ shape: [Int], gain: Double = 2.0.squareRoot(), fan: Fan = .input, random: inout RandomSource
     ) -> Tensor {
@@ -73,7 +73,9 @@ public enum Init {
         }
         var values = [Float](repeating: 0, count: rows * columns)
         for i in 0..<rows {
-            for j in 0..<columns { values[i * columns + j] = Float(gain * (rows <= columns ? basis[i][j] : basis[j][i])) }
+            for j in 0..<columns {
+                values[i * columns + j] = Float(gain * (rows <= columns ? basis[i][j] : basis[j][i]))
+            }
         }
         return Tensor(values, shape: shape)
     }

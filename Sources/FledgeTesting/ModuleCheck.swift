@@ -16,7 +16,9 @@ public func gradientFailure(
     let values = parameters.map { $0.item.value.detached() }
     return gradientFailure(at: inputs + values, secondOrder: secondOrder) { tensors in
         let named = zip(parameters.map(\.name), tensors[inputs.count...])
-        return module.withParameters(Dictionary(uniqueKeysWithValues: named)) { forward(Array(tensors[..<inputs.count])) }
+        return module.withParameters(Dictionary(uniqueKeysWithValues: named)) {
+            forward(Array(tensors[..<inputs.count]))
+        }
     }.map { failure in
         "\(failure) (inputs from \(inputs.count) are " + parameters.map(\.name).joined(separator: ", ") + ")"
     }

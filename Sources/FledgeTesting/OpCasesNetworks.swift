@@ -6,7 +6,9 @@ extension OpTable {
     mutating func addNormalization() {
         let (w, b) = (OpInput.wave([3], shift: 1.5), OpInput.wave([3]))
         add("batchNorm", .wave([6, 3]), w, b) { $0[0].batchNorm(weight: $0[1], bias: $0[2]).y }
-        add("batchNorm images", .wave([2, 3, 2, 3]), w, b) { $0[0].batchNorm(weight: $0[1], bias: $0[2], epsilon: 1e-3).y }
+        add("batchNorm images", .wave([2, 3, 2, 3]), w, b) {
+            $0[0].batchNorm(weight: $0[1], bias: $0[2], epsilon: 1e-3).y
+        }
         add("batchNorm plain", .wave([4, 3], .transposed)) { $0[0].batchNorm().y }
         add("batchNorm relu", .wave([6, 3]), w, b) { $0[0].batchNorm(weight: $0[1], bias: $0[2], relu: true).y }
         addSeveral("batchNorm statistics", .wave([6, 3]), order: 0) { x in
@@ -22,24 +24,26 @@ extension OpTable {
         }
         add("batchNorm given", .wave([4, 3]), w, b, given) { normalized($0, relu: false) }
         add("batchNorm given relu", .wave([2, 3, 3], .sliced), w, b, given) { normalized($0, relu: true) }
-        // Sums over all rows: a few more digits are lost.
+        // 5e-5: sums over 297 rows, and differences of such.
         for relu in [false, true] {
             add(
                 "batchNorm large" + (relu ? " relu" : ""), .wave([3, 9, 11, 33]), .wave([33], shift: 1.5), .wave([33]),
-                tolerance: 5e-4, isLarge: true
+                tolerance: 5e-5, isLarge: true
             ) { $0[0].batchNorm(weight: $0[1], bias: $0[2], relu: relu).y }
         }
         add("layerNorm", .wave([4, 3]), w, b) { $0[0].layerNorm(weight: $0[1], bias: $0[2]) }
         add("layerNorm plain", .wave([2, 2, 4], .transposed)) { $0[0].layerNorm(epsilon: 1e-3) }
         add("layerNorm weight only", .wave([2, 2, 3], .sliced), w) { $0[0].layerNorm(weight: $0[1]) }
         add("layerNorm empty", .wave([0, 3]), w, b) { $0[0].layerNorm(weight: $0[1], bias: $0[2]) }
-        add("layerNorm large", .wave([65, 131]), .wave([131], shift: 1.5), .wave([131]), tolerance: 2e-4, isLarge: true) {
+        add(
+            "layerNorm large", .wave([65, 131]), .wave([131], shift: 1.5), .wave([131]), isLarge: true
+        ) {
             $0[0].layerNorm(weight: $0[1], bias: $0[2])
         }
         let (w4, b4) = (OpInput.wave([4], shift: 1.5), OpInput.wave([4]))
         add("groupNorm", .wave([2, 2, 2, 4]), w4, b4) { $0[0].groupNorm(groups: 2, weight: $0[1], bias: $0[2]) }
         add("groupNorm one", .wave([2, 3, 4], .transposed)) { $0[0].groupNorm(groups: 1) }
-        add("groupNorm large", .wave([3, 7, 9, 12]), tolerance: 2e-4, isLarge: true) { $0[0].groupNorm(groups: 3) }
+        add("groupNorm large", .wave([3, 7, 9, 12]), isLarge: true) { $0[0].groupNorm(groups: 3) }
         add("instanceNorm", .wave([2, 3, 2, 4]), w4, b4) { $0[0].instanceNorm(weight: $0[1], bias: $0[2]) }
         let dropout: (Tensor, Double) -> Tensor = { x, rate in
             let before = Randomness.current
@@ -57,7 +61,9 @@ extension OpTable {
         let (q, k, v) = (OpInput.wave([1, 2, 2, 3]), OpInput.wave([1, 3, 2, 3]), OpInput.wave([1, 3, 2, 2]))
         add("scaledDotProductAttention", q, k, v) { scaledDotProductAttention($0[0], $0[1], $0[2]) }
         add("scaledDotProductAttention scale", q, k, v) { scaledDotProductAttention($0[0], $0[1], $0[2], scale: 0.3) }
-        add("scaledDotProductAttention causal", k, k, v) { scaledDotProductAttention($0[0], $0[1], $0[2], causal: true) }
+        add("scaledDotProductAttention causal", k, k, v) {
+            scaledDotProductAttention($0[0], $0[1], $0[2], causal: true)
+        }
         add("scaledDotProductAttention mask", q, k, v, .mask([2, 3])) {
             scaledDotProductAttention($0[0], $0[1], $0[2], mask: $0[3])
         }
@@ -72,8 +78,9 @@ extension OpTable {
         }
         for causal in [false, true] {
             add(
-                "scaledDotProductAttention large" + (causal ? " causal" : ""), .wave([2, 17, 3, 16]), .wave([2, 17, 3, 16]),
-                .wave([2, 17, 3, 16]), tolerance: 2e-4, isLarge: true
+                "scaledDotProductAttention large" + (causal ? " causal" : ""), .wave([2, 17, 3, 16]),
+                .wave([2, 17, 3, 16]),
+                .wave([2, 17, 3, 16]), isLarge: true
             ) { scaledDotProductAttention($0[0], $0[1], $0[2], causal: causal) }
         }
     }
@@ -100,9 +107,13 @@ extension OpTable {
             }
         }
         add("crossEntropy ignored", logits, .integers([2, 7, 1, 7])) { crossEntropy($0[0], $0[1], ignoreIndex: 7) }
-        add("crossEntropy sequence", .wave([2, 3, 4]), .integers([2, 0, 1, 2, 3, 3], [2, 3])) { crossEntropy($0[0], $0[1]) }
+        add("crossEntropy sequence", .wave([2, 3, 4]), .integers([2, 0, 1, 2, 3, 3], [2, 3])) {
+            crossEntropy($0[0], $0[1])
+        }
         add("crossEntropy strided", .wave([4, 3], .transposed), labels) { crossEntropy($0[0], $0[1]) }
-        add("crossEntropy far", .values([1000, 0, -1000, 3, 2, 1], [2, 3]), .integers([1, 0]), order: 1, tolerance: 1e-4) {
+        add(
+            "crossEntropy far", .values([1000, 0, -1000, 3, 2, 1], [2, 3]), .integers([1, 0]), order: 1, tolerance: 1e-4
+        ) {
             crossEntropy($0[0], $0[1])
         }
         add("crossEntropy empty", .wave([0, 3]), .integers([])) { crossEntropy($0[0], $0[1], reduction: .sum) }
@@ -113,7 +124,10 @@ extension OpTable {
         add("crossEntropy large", .wave([129, 67], amplitude: 3), .indices([129], below: 67), isLarge: true) {
             crossEntropy($0[0], $0[1], labelSmoothing: 0.1)
         }
-        add("binaryCrossEntropyWithLogits weights", logits, .wave([4, 3]), .wave([3], shift: 2), .wave([4, 1], shift: 2)) {
+        add(
+            "binaryCrossEntropyWithLogits weights", logits, .wave([4, 3]), .wave([3], shift: 2),
+            .wave([4, 1], shift: 2)
+        ) {
             binaryCrossEntropyWithLogits($0[0], $0[1].sigmoid(), positiveWeight: $0[2], weights: $0[3])
         }
         add("binaryCrossEntropyWithLogits far", .values([200, -200, 200]), .values([1, 1, 0]), order: 0) {
@@ -145,16 +159,20 @@ extension OpTable {
         add("l2Normalized large", .wave([65, 131]), isLarge: true) { $0[0].l2Normalized() }
         add("cosineSimilarity", .wave([3, 4]), .wave([3, 4])) { cosineSimilarity($0[0], $0[1]) }
         add("cosineSimilarity broadcast", .wave([3, 1, 4]), .wave([2, 4])) { cosineSimilarity($0[0], $0[1]) }
-        add("cosineSimilarity first axis", .wave([3, 4], .transposed), .wave([3, 4])) { cosineSimilarity($0[0], $0[1], axis: 0) }
-        // Differences of squares: float32 keeps about half the digits of small distances.
+        add("cosineSimilarity first axis", .wave([3, 4], .transposed), .wave([3, 4])) {
+            cosineSimilarity($0[0], $0[1], axis: 0)
+        }
+        // Differences of squares: float32 loses digits of distances that are small beside the spread of the points.
         for squared in [false, true] {
             let name = "pairwiseDistances" + (squared ? " squared" : "")
-            add(name, .wave([3, 4]), .wave([2, 4]), tolerance: 1e-4) { pairwiseDistances($0[0], $0[1], squared: squared) }
-            add(name + " batched", .wave([2, 3, 2], .transposed), .wave([2, 2]), tolerance: 1e-4) {
+            add(name, .wave([3, 4]), .wave([2, 4])) {
+                pairwiseDistances($0[0], $0[1], squared: squared)
+            }
+            add(name + " batched", .wave([2, 3, 2], .transposed), .wave([2, 2])) {
                 pairwiseDistances($0[0], $0[1], squared: squared)
             }
             add(name + " empty", .wave([0, 4]), .wave([2, 4])) { pairwiseDistances($0[0], $0[1], squared: squared) }
-            add(name + " large", .wave([33, 17]), .wave([29, 17]), tolerance: 1e-3, isLarge: true) {
+            add(name + " large", .wave([33, 17]), .wave([29, 17]), tolerance: 1e-4, isLarge: true) {
                 pairwiseDistances($0[0], $0[1], squared: squared)
             }
         }

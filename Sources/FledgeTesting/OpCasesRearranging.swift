@@ -61,20 +61,40 @@ extension OpTable {
 
     mutating func addIndexing() {
         add("indexSelect", .wave([4, 3]), .integers([2, 0, 2, 3, 3])) { $0[0].indexSelect(axis: 0, $0[1]) }
-        add("indexSelect last axis", .wave([2, 4], .transposed), .integers([3, 1, 1])) { $0[0].indexSelect(axis: 1, $0[1]) }
+        add("indexSelect last axis", .wave([2, 4], .transposed), .integers([3, 1, 1])) {
+            $0[0].indexSelect(axis: 1, $0[1])
+        }
         add("indexSelect list", .wave([2, 4])) { $0[0].indexSelect(axis: 1, [3, 0]) }
         add("indexSelect none", .wave([4, 3]), .integers([])) { $0[0].indexSelect(axis: 0, $0[1]) }
-        add("indexSelect large", .wave([129, 33]), .indices([257], below: 129), isLarge: true) { $0[0].indexSelect(axis: 0, $0[1]) }
-        add("indexSelect large inner", .wave([33, 129]), .indices([257], below: 129), isLarge: true) { $0[0].indexSelect(axis: 1, $0[1]) }
+        add("indexSelect large", .wave([129, 33]), .indices([257], below: 129), isLarge: true) {
+            $0[0].indexSelect(axis: 0, $0[1])
+        }
+        add("indexSelect large inner", .wave([33, 129]), .indices([257], below: 129), isLarge: true) {
+            $0[0].indexSelect(axis: 1, $0[1])
+        }
         add("indexAdd", .wave([5, 2]), .integers([2, 0, 2, 3, 3])) { $0[0].indexAdd(axis: 0, $0[1], count: 6) }
-        add("indexAdd last axis", .wave([2, 3], .sliced), .integers([1, 0, 1])) { $0[0].indexAdd(axis: 1, $0[1], count: 2) }
-        add("indexAdd large", .wave([257, 33]), .indices([257], below: 129), isLarge: true) { $0[0].indexAdd(axis: 0, $0[1], count: 129) }
+        add("indexAdd last axis", .wave([2, 3], .sliced), .integers([1, 0, 1])) {
+            $0[0].indexAdd(axis: 1, $0[1], count: 2)
+        }
+        add("indexAdd large", .wave([257, 33]), .indices([257], below: 129), isLarge: true) {
+            $0[0].indexAdd(axis: 0, $0[1], count: 129)
+        }
         add("gather", .wave([3, 4]), .integers([0, 3, 1, 1, 2, 0], [3, 2])) { $0[0].gather(axis: 1, $0[1]) }
-        add("gather first axis", .wave([3, 2], .transposed), .integers([0, 2, 1, 1], [2, 2])) { $0[0].gather(axis: 0, $0[1]) }
-        add("gather large", .wave([67, 257]), .indices([67, 33], below: 257), isLarge: true) { $0[0].gather(axis: 1, $0[1]) }
-        add("scatterAdd", .wave([3, 2]), .integers([0, 3, 1, 1, 2, 0], [3, 2])) { $0[0].scatterAdd(axis: 1, $0[1], into: [3, 4]) }
-        add("scatterAdd first axis", .wave([2, 2], .sliced), .integers([0, 2, 0, 1], [2, 2])) { $0[0].scatterAdd(axis: 0, $0[1], into: [3, 2]) }
-        add("scatterAdd large", .wave([67, 257]), .indices([67, 257], below: 33), isLarge: true) { $0[0].scatterAdd(axis: 1, $0[1], into: [67, 33]) }
+        add("gather first axis", .wave([3, 2], .transposed), .integers([0, 2, 1, 1], [2, 2])) {
+            $0[0].gather(axis: 0, $0[1])
+        }
+        add("gather large", .wave([67, 257]), .indices([67, 33], below: 257), isLarge: true) {
+            $0[0].gather(axis: 1, $0[1])
+        }
+        add("scatterAdd", .wave([3, 2]), .integers([0, 3, 1, 1, 2, 0], [3, 2])) {
+            $0[0].scatterAdd(axis: 1, $0[1], into: [3, 4])
+        }
+        add("scatterAdd first axis", .wave([2, 2], .sliced), .integers([0, 2, 0, 1], [2, 2])) {
+            $0[0].scatterAdd(axis: 0, $0[1], into: [3, 2])
+        }
+        add("scatterAdd large", .wave([67, 257]), .indices([67, 257], below: 33), isLarge: true) {
+            $0[0].scatterAdd(axis: 1, $0[1], into: [67, 33])
+        }
         add("embedding", .wave([5, 3]), .integers([4, 0, 0, 2, 4, 1], [2, 3])) { $0[0].embedding($0[1]) }
         add("embedding none", .wave([5, 3]), .integers([], [0, 2])) { $0[0].embedding($0[1]) }
         add("oneHot", .integers([2, 0, 1, 3], [2, 2]), order: 0) { $0[0].oneHot(classes: 4) }
@@ -95,6 +115,18 @@ extension OpTable {
         }
         add("argsort not a number", .values([2, .nan, 1, .infinity]), order: 0) { $0[0].argsort() }
         addSeveral("unique", row, order: 0) { x in
+            let (values, inverse, counts) = x[0].unique()
+            return [values, inverse, counts]
+        }
+        addSeveral("unique integers", .integers([5, -2, 5, 1, 1, 5]), order: 0) { x in
+            let (values, inverse, counts) = x[0].unique()
+            return [values, inverse, counts]
+        }
+        addSeveral("unique not a number", .values([2, .nan, 1, .nan, 2]), order: 0) { x in
+            let (values, inverse, counts) = x[0].unique()
+            return [values, inverse, counts]
+        }
+        addSeveral("unique empty", .wave([0]), order: 0) { x in
             let (values, inverse, counts) = x[0].unique()
             return [values, inverse, counts]
         }

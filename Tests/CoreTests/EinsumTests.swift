@@ -6,7 +6,9 @@ import XCTest
 final class EinsumTests: XCTestCase {
     /// The definition: loops over all values of all letters.
     private func loops(_ equation: String, _ operands: [Tensor]) -> Tensor {
-        let sides = equation.split(separator: ">", omittingEmptySubsequences: false).map { $0.filter { $0.isLetter || $0 == "," } }
+        let sides = equation.split(separator: ">", omittingEmptySubsequences: false).map {
+            $0.filter { $0.isLetter || $0 == "," }
+        }
         let inputs = sides[0].split(separator: ",", omittingEmptySubsequences: false).map(Array.init)
         let output = Array(sides[1])
         var lengths: [Character: Int] = [:]
@@ -68,7 +70,8 @@ final class EinsumTests: XCTestCase {
         XCTAssertEqual(einsum("...i->i...", a).doubles(), a.movedAxis(from: -1, to: 0).doubles())
         XCTAssertLessThan(
             largestDifference(einsum("...ik,...kj->ij", a, b), a.matmul(b).sum(axes: [0, 1]))!, 1e-12)
-        XCTAssertEqual(einsum("...,...->...", a, Tensor(2, dtype: .float64, device: .reference)).doubles(), (a * 2).doubles())
+        XCTAssertEqual(
+            einsum("...,...->...", a, Tensor(2, dtype: .float64, device: .reference)).doubles(), (a * 2).doubles())
         XCTAssertNil(gradientFailure(at: [a, b]) { einsum("...ik,...kj->...ij", $0[0], $0[1]) })
     }
 

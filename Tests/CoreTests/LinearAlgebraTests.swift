@@ -30,7 +30,9 @@ final class LinearAlgebraTests: XCTestCase {
         }
         // Only the lower triangle counts.
         let a = positive(wave([3, 3]))
-        assertClose((a.lowerTriangle() + 7 - Tensor.full([3, 3], 7, dtype: .float64, device: .reference).lowerTriangle()).cholesky(), a.cholesky())
+        assertClose(
+            (a.lowerTriangle() + 7 - Tensor.full([3, 3], 7, dtype: .float64, device: .reference).lowerTriangle())
+                .cholesky(), a.cholesky())
     }
 
     func testTryCholeskyNamesTheMatrix() {
@@ -74,7 +76,9 @@ final class LinearAlgebraTests: XCTestCase {
         assertClose(a.matmul(a.solve(wave([4]))), wave([4]))
         XCTAssertNil(gradientFailure(at: [regular(3), wave([3])], secondOrder: true) { $0[0].solve($0[1]) })
         XCTAssertNil(
-            gradientFailure(at: [regular(3, batch: [2]), wave([3, 2], offset: 1)], secondOrder: true) { $0[0].solve($0[1]) })
+            gradientFailure(at: [regular(3, batch: [2]), wave([3, 2], offset: 1)], secondOrder: true) {
+                $0[0].solve($0[1])
+            })
         XCTAssertNil(gradientFailure(at: [regular(3), wave([2, 3, 2], offset: 1)]) { $0[0].solve($0[1]) })
     }
 
@@ -136,7 +140,8 @@ final class LinearAlgebraTests: XCTestCase {
             XCTAssertTrue((w.sorted().values .== w).all(), "rising")
             func symmetric(_ x: [Tensor]) -> Tensor { x[0] + x[0].transposed() }
             XCTAssertNil(gradientFailure(at: [x], secondOrder: true) { symmetric($0).symmetricEigen().values })
-            XCTAssertNil(gradientFailure(at: [x], secondOrder: true, tolerance: 1e-6) { symmetric($0).symmetricEigen().vectors })
+            XCTAssertNil(
+                gradientFailure(at: [x], secondOrder: true, tolerance: 1e-6) { symmetric($0).symmetricEigen().vectors })
             XCTAssertNil(
                 gradientFailure(at: [x]) {
                     let (w, v) = symmetric($0).symmetricEigen()

@@ -218,6 +218,7 @@ final class LossTests: XCTestCase {
         // A common offset costs nothing.
         let far = pairwiseDistances(a.cast(to: .float32) + 1000, b.cast(to: .float32) + 1000)
         XCTAssertLessThan(largestDifference(far, pairwiseDistances(a, b).cast(to: .float32))!, 1e-3)
-        XCTAssertEqual(pairwiseDistances(wave([3, 4]), Tensor.zeros([0, 4], dtype: .float64, device: .reference)).shape, [3, 0])
+        XCTAssertEqual(
+            pairwiseDistances(wave([3, 4]), Tensor.zeros([0, 4], dtype: .float64, device: .reference)).shape, [3, 0])
     }
 }

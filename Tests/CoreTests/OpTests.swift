@@ -57,7 +57,9 @@ final class OpTests: XCTestCase {
                 XCTFail("\(row.name): \(what) \(i) has shape \(x.shape), not \(y.shape)")
                 continue
             }
-            if !(difference <= tolerance) { XCTFail("\(row.name): \(what) \(i) is off by \(difference): \(x), not \(y)") }
+            if !(difference <= tolerance) {
+                XCTFail("\(row.name): \(what) \(i) is off by \(difference): \(x), not \(y)")
+            }
         }
     }
 
@@ -72,7 +74,8 @@ final class OpTests: XCTestCase {
             .appendingPathComponent("../../Sources/FledgeCore/Ops").standardizedFileURL
         let files = try FileManager.default.subpathsOfDirectory(atPath: folder.path).filter { $0.hasSuffix(".swift") }
         let pattern = try NSRegularExpression(
-            pattern: #"^ *public (?:static |prefix )*func `?(\w+|[^\w\s(`]+)|^ *public (subscript)"#, options: .anchorsMatchLines)
+            pattern: #"^ *public (?:static |prefix )*func `?(\w+|[^\w\s(`]+)|^ *public (subscript)"#,
+            options: .anchorsMatchLines)
         var names = Set<String>()
         for file in files {
             let text = try String(contentsOf: folder.appendingPathComponent(file), encoding: .utf8)

@@ -109,7 +109,8 @@ final class SafetensorsTests: XCTestCase {
     }
 
     func testUnreadTypesDoNotDisturbTheOthers() throws {
-        let header = #"{"a":{"dtype":"I16","shape":[2],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[],"data_offsets":[4,8]}}"#
+        var header = #"{"a":{"dtype":"I16","shape":[2],"data_offsets":[0,4]},"#
+        header += #""b":{"dtype":"F32","shape":[],"data_offsets":[4,8]}}"#
         let file = try SafetensorsFile(put(fileBytes(header, data: [0, 0, 0, 0, 0, 0, 0x80, 0x3F])))
         XCTAssertEqual(try file.tensor("b").item(), 1)
         XCTAssertNil(file.dtype(of: "a"))
@@ -129,19 +130,22 @@ final class SafetensorsTests: XCTestCase {
             (.malformedHeader, #"{"a":1}"#, 0), (.malformedHeader, #"{"a":\#(deep)}"#, 0),
             (.malformedHeader, #"{"__metadata__":{"a":1}}"#, 0), (.malformedHeader, #"{"__metadata__":"x"}"#, 0),
             (.malformedHeader, #"{"a\ud800":1}"#, 0), (.malformedHeader, #"{"a\q":1}"#, 0),
-            (.malformedHeader, "{\"a\u{1}\":1}", 0), (.malformedHeader, #"{"a":01}"#, 0), (.malformedHeader, #"{"a":tru}"#, 0),
+            (.malformedHeader, "{\"a\u{1}\":1}", 0), (.malformedHeader, #"{"a":01}"#, 0),
+            (.malformedHeader, #"{"a":tru}"#, 0),
             (.malformedHeader, #"{"a":{"dtype":"F32","shape":[2]}}"#, 8),
             (.malformedHeader, #"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8],"more":0}}"#, 8),
             (.duplicateName, "{\(good),\(good)}", 8), (.duplicateName, #"{"a":{"dtype":"F32","dtype":"F32"}}"#, 0),
             (.unsupportedType, "{\(entry("a", "F31", "[2]", "[0,8]"))}", 8),
-            (.badShape, "{\(entry("a", "F32", "[3]", "[0,8]"))}", 8), (.badShape, "{\(entry("a", "F32", "[-2]", "[0,8]"))}", 8),
+            (.badShape, "{\(entry("a", "F32", "[3]", "[0,8]"))}", 8),
+            (.badShape, "{\(entry("a", "F32", "[-2]", "[0,8]"))}", 8),
             (.badShape, "{\(entry("a", "F32", "[2.0]", "[0,8]"))}", 8),
             (.badShape, "{\(entry("a", "F32", "[4611686018427387904,4611686018427387904]", "[0,8]"))}", 8),
             (.badShape, "{\(entry("a", "F32", "[0,4611686018427387904,4]", "[0,0]"))}", 0),
             (.badShape, "{\(entry("a", "F32", "[99999999999999999999]", "[0,8]"))}", 8),
             (.limit, "{\(entry("a", "F32", "[1,1,1,1,1,1,1,1,2]", "[0,8]"))}", 8),
             (.limit, "{\(entry(String(repeating: "n", count: 1025), "F32", "[2]", "[0,8]"))}", 8),
-            (.badOffsets, "{\(entry("a", "F32", "[2]", "[8,0]"))}", 8), (.badOffsets, "{\(entry("a", "F32", "[2]", "[0]"))}", 8),
+            (.badOffsets, "{\(entry("a", "F32", "[2]", "[8,0]"))}", 8),
+            (.badOffsets, "{\(entry("a", "F32", "[2]", "[0]"))}", 8),
             (.badOffsets, "{\(entry("a", "F32", "[2]", "[4,12]"))}", 12),
             (.badOffsets, "{\(good),\(entry("b", "F32", "[2]", "[12,20]"))}", 20),
             (.badOffsets, "{\(good),\(entry("b", "F32", "[2]", "[4,12]"))}", 12),
@@ -212,7 +216,8 @@ final class SafetensorsTests: XCTestCase {
         XCTAssertEqual(failure { try Safetensors.save([longName: Tensor(1)], to: path()) }?.kind, .limit)
         XCTAssertEqual(failure { try Safetensors.save(["__metadata__": Tensor(1)], to: path()) }?.kind, .limit)
         XCTAssertEqual(try Safetensors.load(path())["a"]!.item(), 1)
-        XCTAssertEqual(failure { try Safetensors.save(["a": Tensor(1)], to: folder + "/no/x.safetensors") }?.kind, .unwritable)
+        XCTAssertEqual(
+            failure { try Safetensors.save(["a": Tensor(1)], to: folder + "/no/x.safetensors") }?.kind, .unwritable)
         // A full disk.
         XCTAssertThrowsError(
             try AtomicFile.write(to: path()) { write in

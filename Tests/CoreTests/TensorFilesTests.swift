@@ -45,7 +45,8 @@ final class TensorFilesTests: XCTestCase {
         XCTAssertEqual(fortran.ints(), [1, 2, 3, 4, 5, 6])
         XCTAssertEqual(fortran.dtype, .uint8)
         let cases: [(String, [UInt8], DType, [Double])] = [
-            (">i2", [0xFF, 0xFE], .int32, [-2]), ("<u2", [0xFF, 0xFF], .int32, [65535]), ("|i1", [0x80], .int32, [-128]),
+            (">i2", [0xFF, 0xFE], .int32, [-2]), ("<u2", [0xFF, 0xFF], .int32, [65535]),
+            ("|i1", [0x80], .int32, [-128]),
             ("<u4", [0, 0, 0, 0x80], .int64, [2_147_483_648]), ("<u8", [7, 0, 0, 0, 0, 0, 0, 0], .int64, [7]),
             ("<f2", [0x00, 0x3E], .float32, [1.5]), (">f4", [0x3F, 0x80, 0, 0], .float32, [1]),
             (">f8", [0x3F, 0xF0, 0, 0, 0, 0, 0, 0], .float64, [1]), ("|b1", [1], .bool, [1]),

@@ -17,7 +17,8 @@ final class LayerTests: XCTestCase {
         check(Conv1d(2, 3, kernel: 3, stride: 2, padding: 1, random: &random), [2, 6, 2], gives: [2, 3, 3])
         check(Conv2d(2, 4, kernel: 3, padding: 1, groups: 2, random: &random), [2, 4, 3, 2], gives: [2, 4, 3, 4])
         check(
-            Conv2d(2, 3, kernel: (3, 1), stride: (2, 1), padding: (0, 1), dilation: (1, 2), bias: false, random: &random),
+            Conv2d(
+                2, 3, kernel: (3, 1), stride: (2, 1), padding: (0, 1), dilation: (1, 2), bias: false, random: &random),
             [1, 5, 3, 2], gives: [1, 2, 5, 3])
         check(
             ConvTranspose2d(2, 3, kernel: 3, stride: 2, padding: 1, outputPadding: 1, random: &random), [1, 2, 3, 2],
@@ -34,9 +35,12 @@ final class LayerTests: XCTestCase {
         check(
             Residual(Linear(3, 2, random: &random), shortcut: Linear(3, 2, bias: false, random: &random)), [2, 3],
             gives: [2, 2])
-        check(Sequential(Linear(3, 4, random: &random), GELU(), Residual(Linear(4, 4, random: &random))), [2, 3], gives: [2, 4])
+        check(
+            Sequential(Linear(3, 4, random: &random), GELU(), Residual(Linear(4, 4, random: &random))), [2, 3],
+            gives: [2, 4])
         for activation in [
-            ReLU(), LeakyReLU(slope: 0.1), ELU(), GELU(), GELU(approximate: true), SiLU(), Tanh(), Sigmoid(), Softplus(),
+            ReLU(), LeakyReLU(slope: 0.1), ELU(), GELU(), GELU(approximate: true), SiLU(), Tanh(), Sigmoid(),
+            Softplus(),
             Identity(),
         ] as [any Layer] {
             check(activation, [3, 4], gives: [3, 4])
@@ -118,7 +122,8 @@ final class LayerTests: XCTestCase {
         XCTAssertEqual(norm.numBatchesTracked.value.ints(), [1])
         XCTAssertEqual(mean[0], 0.1 * x.mean(axis: 0).floats()[0], accuracy: 1e-6)
         XCTAssertEqual(
-            norm.runningVar.value.floats()[1], 0.9 + 0.1 * x.variance(axis: 0, unbiased: true).floats()[1], accuracy: 1e-5)
+            norm.runningVar.value.floats()[1], 0.9 + 0.1 * x.variance(axis: 0, unbiased: true).floats()[1],
+            accuracy: 1e-5)
 
         norm.updatesStatistics = false
         let y = model(x)
@@ -164,7 +169,8 @@ final class LayerTests: XCTestCase {
 
     func testEveryParameterMadeIsFound() {
         let made: [() -> any Module] = [
-            { Conv2d(2, 2, kernel: 1, random: &self.random) }, { LSTM(RecurrentSize(2, hidden: 2), random: &self.random) },
+            { Conv2d(2, 2, kernel: 1, random: &self.random) },
+            { LSTM(RecurrentSize(2, hidden: 2), random: &self.random) },
             { TransformerDecoderLayer(2, heads: 1, hidden: 2, random: &self.random) },
             { Sequential(Residual(BatchNorm(2)), GroupNorm(groups: 1, 2)) },
         ]

@@ -1,7 +1,8 @@
 import FledgeCore
-import FledgeNN
 import FledgeTesting
 import XCTest
+
+@testable import FledgeNN
 
 /// Parameters in every kind of place that names can reach.
 private class Base: Module {
@@ -48,6 +49,24 @@ final class ModuleTests: XCTestCase {
         XCTAssertEqual(zoo.buffers().map(\.name), ["running_mean"])
         XCTAssertEqual(zoo.parameters().count, Parameter.liveCount - before)
         XCTAssertEqual(Set(zoo.state().keys), Set(zoo.parameters().map(\.name) + ["running_mean"]))
+    }
+
+    func testHiddenParametersAreNoticed() {
+        final class Box { var inside: [Any] = [] }
+        struct Pair { let layer: Any }
+        func hides(_ value: Any) -> Bool {
+            var visited: Set<ObjectIdentifier> = []
+            return ModuleWalk.holdsState(value, &visited)
+        }
+        let box = Box()
+        box.inside = [box]
+        XCTAssertFalse(hides(box), "a cycle ends")
+        box.inside = [box, Pair(layer: Optional(ReLU()) as Any)]
+        XCTAssertTrue(hides(box))
+        XCTAssertTrue(hides([1: Parameter(.zeros([1]))]))
+        XCTAssertTrue(hides((1, Buffer(.zeros([1])))))
+        XCTAssertFalse(hides((1, "two", [3.0], Tensor.zeros([1]))))
+        XCTAssertFalse(hides(Pair(layer: { 1 })))
     }
 
     func testDescriptionShowsTreeAndCounts() {
@@ -123,7 +142,7 @@ final class ModuleTests: XCTestCase {
             XCTAssertEqual(mismatch.missing, ["1.weight"])
             XCTAssertEqual(mismatch.unexpected, ["1.weights"])
             XCTAssertEqual(mismatch.misshapen.map(\.name), ["0.weight", "0.bias"])
-            XCTAssertTrue("\(mismatch)".contains("0.weight should be float32 [2, 2], is float32 [2, 3]"), "\(mismatch)")
+            XCTAssertTrue("\(mismatch)".contains("misshapen 0.weight: should be float32 [2, 2], is float32 [2, 3]"), "\(mismatch)")
         }
         XCTAssertThrowsError(try model.load(state, strict: false), "shapes must fit also when names need not")
         XCTAssertEqual(model.state().mapValues { $0.floats() }, before)

@@ -21,6 +21,46 @@ extension StorageError: ExitCoded {
     }
 }
 
+extension DataError: ExitCoded {
+    var exitStatus: ExitStatus { .badData }
+}
+
+extension ImageError: ExitCoded {
+    var exitStatus: ExitStatus { .badData }
+}
+
+extension ArrayFileError: ExitCoded {
+    var exitStatus: ExitStatus { .badData }
+}
+
+extension FileError: ExitCoded {
+    var exitStatus: ExitStatus { .badData }
+}
+
+extension ModelError: ExitCoded {
+    var exitStatus: ExitStatus { .usage }
+}
+
+extension MethodError: ExitCoded {
+    var exitStatus: ExitStatus { .usage }
+}
+
+extension ModelFileError: ExitCoded {
+    var exitStatus: ExitStatus { .badModel }
+}
+
+extension SafetensorsError: ExitCoded {
+    var exitStatus: ExitStatus { .badModel }
+}
+
+extension StateMismatch: ExitCoded {
+    var exitStatus: ExitStatus { .badModel }
+}
+
+extension NumericFailure: ExitCoded {
+    var exitStatus: ExitStatus { .numeric }
+}
+
 extension StoppedBySignal: ExitCoded {
     var exitStatus: ExitStatus { .stopped }
 }
@@ -34,7 +74,9 @@ extension CommandFailure {
         }
         let status = (error as? any ExitCoded)?.exitStatus ?? .internalError
         let report = "this is a mistake in Fledge; please report it with the command that you gave"
-        if let error = error as? any ExplainedError {
+        if let error = error as? DataError {
+            self.init(status: status, what: error.what, place: error.path, next: error.advice)
+        } else if let error = error as? any ExplainedError {
             let next = error.next ?? (status == .internalError ? report : nil)
             self.init(status: status, what: error.what, place: error.place, why: error.why, next: next)
         } else {

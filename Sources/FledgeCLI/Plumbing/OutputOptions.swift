@@ -25,6 +25,11 @@ struct OutputOptions: ParsableArguments {
         if !json { try StandardStream.output.write(text + "\n") }
     }
 
+    /// What is being done, on standard error, so that `--json` leaves standard output clean; nothing with `--quiet`.
+    func tell(_ text: String) {
+        if !quiet { StandardStream.error.tell(text + "\n") }
+    }
+
     /// A remark on standard error, which `--json` and `--quiet` leave alone: warnings are always shown.
     func warn(_ text: String) {
         StandardStream.error.tell("warning: \(text)\n")

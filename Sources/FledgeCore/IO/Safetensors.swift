@@ -1,5 +1,5 @@
-/// Named tensors in a file, in Hugging Face's safetensors format: eight bytes of header length, a JSON header, the data.
-/// Nothing in such a file is ever executed.
+/// Named tensors in a file, in Hugging Face's safetensors format: eight bytes of header length, a JSON header, the
+/// data. Nothing in such a file is ever executed.
 ///
 /// All functions throw `SafetensorsError`.
 public enum Safetensors {
@@ -63,13 +63,15 @@ public enum Safetensors {
             let type = SafetensorsType(tensor.dtype).rawValue
             let shape = tensor.shape.map(String.init).joined(separator: ",")
             members.append(
-                "\(StrictJSON.quoted(name)):{\"dtype\":\"\(type)\",\"shape\":[\(shape)],\"data_offsets\":[\(start),\(end)]}")
+                StrictJSON.quoted(name)
+                    + ":{\"dtype\":\"\(type)\",\"shape\":[\(shape)],\"data_offsets\":[\(start),\(end)]}")
         }
         var text = Array("{\(members.joined(separator: ","))}".utf8)
         text += [UInt8](repeating: UInt8(ascii: " "), count: (8 - text.count % 8) % 8)
         guard text.count <= SafetensorsHeader.byteLimit else {
             throw SafetensorsError(
-                .limit, file: file, "the header has \(text.count) bytes, and \(SafetensorsHeader.byteLimit) are allowed")
+                .limit, file: file, "the header has \(text.count) bytes, and \(SafetensorsHeader.byteLimit) are allowed"
+            )
         }
         return (text, order)
     }
@@ -172,7 +174,8 @@ public final class SafetensorsFile {
                 advice: "it is damaged or not a safetensors file: download it again")
         }
         let dataStart = 8 + Int(length)
-        guard dataStart <= file.size, let text = try catching(path, { try file.bytes(at: 8, count: Int(length)) }) else {
+        guard dataStart <= file.size, let text = try catching(path, { try file.bytes(at: 8, count: Int(length)) })
+        else {
             throw SafetensorsError(
                 .truncated, file: path, "the header has \(length) bytes, and the whole file \(file.size)")
         }
@@ -203,7 +206,8 @@ public final class SafetensorsFile {
         for member in map {
             // Shards lie beside the index: a name that leads elsewhere is refused.
             guard let shard = member.value.text, shard.hasSuffix(".safetensors"), !shard.contains("/") else {
-                throw SafetensorsError(.badIndex, file: path, tensor: member.key, "its shard is no .safetensors file name")
+                throw SafetensorsError(
+                    .badIndex, file: path, tensor: member.key, "its shard is no .safetensors file name")
             }
             names[folder + shard, default: []].insert(member.key)
         }

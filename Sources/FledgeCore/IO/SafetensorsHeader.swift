@@ -24,7 +24,9 @@ struct SafetensorsHeader {
         func failure(_ kind: SafetensorsError.Kind, _ tensor: String?, _ reason: String) -> SafetensorsError {
             SafetensorsError(kind, file: file, tensor: tensor, reason)
         }
-        guard text.first == UInt8(ascii: "{") else { throw failure(.malformedHeader, nil, "the header does not begin with '{'") }
+        guard text.first == UInt8(ascii: "{") else {
+            throw failure(.malformedHeader, nil, "the header does not begin with '{'")
+        }
         let json: StrictJSON
         do throws(StrictJSON.Failure) {
             json = try StrictJSON.parse(text)
@@ -49,7 +51,8 @@ struct SafetensorsHeader {
             guard member.key.utf8.count <= Self.nameLimit else {
                 let start = String(member.key.prefix(40))
                 throw failure(
-                    .limit, start + "...", "its name has \(member.key.utf8.count) bytes, and \(Self.nameLimit) are allowed")
+                    .limit, start + "...",
+                    "its name has \(member.key.utf8.count) bytes, and \(Self.nameLimit) are allowed")
             }
             entries[member.key] = try Self.entry(member.value) { failure($0, member.key, $1) }
         }
@@ -66,15 +69,20 @@ struct SafetensorsHeader {
             let offsets = json["data_offsets"]?.elements
         else { throw failure(.malformedHeader, "it needs exactly dtype, shape and data_offsets") }
         guard let type = SafetensorsType(rawValue: typeName) else {
-            throw failure(.unsupportedType, "its element type \(StrictJSON.quoted(String(typeName.prefix(40)))) is not known")
+            throw failure(
+                .unsupportedType, "its element type \(StrictJSON.quoted(String(typeName.prefix(40)))) is not known")
         }
-        guard sides.count <= rankLimit else { throw failure(.limit, "\(sides.count) axes, and \(rankLimit) are allowed") }
+        guard sides.count <= rankLimit else {
+            throw failure(.limit, "\(sides.count) axes, and \(rankLimit) are allowed")
+        }
         let shape = sides.compactMap(\.count)
         guard shape.count == sides.count else { throw failure(.badShape, "its shape is not a list of whole numbers") }
         guard offsets.count == 2, let start = offsets[0].count, let end = offsets[1].count, start <= end else {
             throw failure(.badOffsets, "its data_offsets are not a begin and an end")
         }
-        guard let size = byteCount(shape, type) else { throw failure(.badShape, "the size of shape \(shape) overflows") }
+        guard let size = byteCount(shape, type) else {
+            throw failure(.badShape, "the size of shape \(shape) overflows")
+        }
         guard size == end - start else {
             throw failure(.badShape, "shape \(shape) of \(typeName) needs \(size) bytes, \(end - start) are given")
         }
@@ -98,13 +106,16 @@ struct SafetensorsHeader {
         _ dataSize: Int, _ failure: (SafetensorsError.Kind, String?, String) -> SafetensorsError
     ) throws {
         let ordered = entries.sorted {
-            ($0.value.range.lowerBound, $0.value.range.upperBound) < ($1.value.range.lowerBound, $1.value.range.upperBound)
+            ($0.value.range.lowerBound, $0.value.range.upperBound) < (
+                $1.value.range.lowerBound, $1.value.range.upperBound
+            )
         }
         var end = 0
         for (name, entry) in ordered {
             guard entry.range.lowerBound == end else {
                 let what = entry.range.lowerBound > end ? "leaving a hole" : "overlapping"
-                throw failure(.badOffsets, name, "it begins at byte \(entry.range.lowerBound) of the data, \(what) at \(end)")
+                throw failure(
+                    .badOffsets, name, "it begins at byte \(entry.range.lowerBound) of the data, \(what) at \(end)")
             }
             end = entry.range.upperBound
             guard end <= dataSize else {

@@ -111,7 +111,8 @@ enum StrictJSON: Equatable {
                 let start = position
                 let key = try string()
                 guard keys.insert(key).inserted else {
-                    throw Failure(offset: start, reason: "the key \(StrictJSON.quoted(key)) occurs twice", duplicateKey: key)
+                    throw Failure(
+                        offset: start, reason: "the key \(StrictJSON.quoted(key)) occurs twice", duplicateKey: key)
                 }
                 guard take(":") else { throw failure("':' is missing after a key") }
                 members.append(Member(key: key, value: try value(depth: depth + 1)))

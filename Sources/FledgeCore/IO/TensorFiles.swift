@@ -7,7 +7,9 @@ extension Npz {
         let bytes = try FileBytes.read(path)
         return try naming(path) {
             var tensors: [String: Tensor] = [:]
-            for (name, array) in try read(bytes) { tensors[name] = try naming("'\(name)'") { try array.tensor(device: device) } }
+            for (name, array) in try read(bytes) {
+                tensors[name] = try naming("'\(name)'") { try array.tensor(device: device) }
+            }
             return tensors
         }
     }

@@ -21,7 +21,8 @@ extension Tensor {
         }
         if count > 0 { stopOnFailure { () throws(LapackFailure) in try factorize(work.lapackType) } }
         let values = [q.fromLapack(dtype), r.fromLapack(dtype)]
-        let outputs = record("qr", outputs: values, from: [self], saving: [self] + values.map { $0.sameValues() }) { context in
+        let outputs = record("qr", outputs: values, from: [self], saving: [self] + values.map { $0.sameValues() }) {
+            context in
             require(m >= n, "qr: the gradient needs at least as many rows as columns, not \(m) and \(n)")
             let again = Autograd.isRecording ? context.saved[0].qr() : (context.saved[1], context.saved[2])
             let (q, r): (Tensor, Tensor) = again
@@ -57,7 +58,9 @@ extension Tensor {
             let (w, v): (Tensor, Tensor) = again
             var inner = Tensor.zeros(like: v)
             if let dw = context.gradients[0] { inner = dw.diagonalMatrix() }
-            if let dv = context.gradients[1] { inner = inner + v.transposed().matmul(dv) * Tensor.inverseDifferences(w) }
+            if let dv = context.gradients[1] {
+                inner = inner + v.transposed().matmul(dv) * Tensor.inverseDifferences(w)
+            }
             let full = v.matmul(inner).matmul(v.transposed())
             return [(full + full.transposed()) * 0.5]
         }
@@ -82,7 +85,8 @@ extension Tensor {
         }
         if count > 0 { stopOnFailure { () throws(LapackFailure) in try decompose(work.lapackType) } }
         let values = [u, s, vh].map { $0.fromLapack(dtype) }
-        let outputs = record("svd", outputs: values, from: [self], saving: [self] + values.map { $0.sameValues() }) { context in
+        let outputs = record("svd", outputs: values, from: [self], saving: [self] + values.map { $0.sameValues() }) {
+            context in
             let saved = context.saved
             let again = Autograd.isRecording ? saved[0].svd() : (saved[1], saved[2], saved[3])
             return [Tensor.svdGradient(again.0, again.1, again.2, context.gradients)]

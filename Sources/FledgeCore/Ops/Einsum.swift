@@ -75,7 +75,9 @@ private struct EinsumEquation {
             let all = inputs.flatMap { $0 }
             let once = lengths.keys.filter { label in all.count { $0 == label } == 1 }
             output = (0..<hidden).reversed().map { .hidden($0) }
-            output += once.compactMap { if case .letter(let letter) = $0 { letter } else { nil } }.sorted().map { .letter($0) }
+            output += once.compactMap { if case .letter(let letter) = $0 { letter } else { nil } }.sorted().map {
+                .letter($0)
+            }
         }
     }
 
@@ -85,7 +87,9 @@ private struct EinsumEquation {
         var hasEllipsis = false
         while let character = rest.popFirst() {
             if character == "." {
-                if !rest.hasPrefix("..") || hasEllipsis { wrong("\"\(term)\" has a point that is not part of one \"...\"") }
+                if !rest.hasPrefix("..") || hasEllipsis {
+                    wrong("\"\(term)\" has a point that is not part of one \"...\"")
+                }
                 rest.removeFirst(2)
                 hasEllipsis = true
                 labels += (0..<hidden).reversed().map { .hidden($0) }
@@ -152,7 +156,9 @@ private struct NamedAxes {
         let rows = a.labels.filter { !common.contains($0) }
         let columns = b.labels.filter { !common.contains($0) }
         let shape = (batch + rows).map(a.length) + columns.map(b.length)
-        let (m, k, n) = (rows.map(a.length).elementCount, inner.map(a.length).elementCount, columns.map(b.length).elementCount)
+        let (m, k, n) = (
+            rows.map(a.length).elementCount, inner.map(a.length).elementCount, columns.map(b.length).elementCount
+        )
         let lead = batch.map(a.length)
         let x = a.arranged(batch + rows + inner).reshaped(lead + [m, k])
         let y = b.arranged(batch + inner + columns).reshaped(lead + [k, n])

@@ -99,18 +99,29 @@ extension Tensor {
         return (gather(axis: axis, order), order)
     }
 
-    /// The distinct values in rising order, for each element the index of its value, and how often each occurs.
+    /// The distinct values in rising order (NaN once, at the end), for each element the index of its value, and how
+    /// often each occurs.
     public func unique() -> (values: Tensor, inverse: Tensor, counts: Tensor) {
-        let flat = Reference.doubles(self)
-        let distinct = Set(flat).sorted()
-        let place = Dictionary(uniqueKeysWithValues: distinct.enumerated().map { ($1, $0) })
-        var counts = [Int](repeating: 0, count: distinct.count)
-        let inverse = flat.map { place[$0]! }
+        if dtype.isFloatingPoint {
+            let (distinct, inverse) = ranked(Reference.doubles(self).map { $0.isNaN ? nil : $0 })
+            return unique(Reference.make(distinct.map { $0 ?? .nan }, [distinct.count], dtype, device), inverse)
+        }
+        let (distinct, inverse) = ranked(Reference.integers(self).map { $0 })
+        return unique(Reference.make(distinct.map { $0! }, [distinct.count], dtype, device), inverse)
+    }
+
+    private func unique(_ values: Tensor, _ inverse: [Int]) -> (values: Tensor, inverse: Tensor, counts: Tensor) {
+        var counts = [Int](repeating: 0, count: values.count)
         for i in inverse { counts[i] += 1 }
-        return (
-            Reference.make(distinct, [distinct.count], dtype, device), Tensor(inverse, shape: shape, device: device),
-            Tensor(counts, device: device)
-        )
+        return (values, Tensor(inverse, shape: shape, device: device), Tensor(counts, device: device))
+    }
+
+    /// The distinct values in rising order, nil last, and the place of each element among them.
+    private func ranked<T: Hashable & Comparable>(_ values: [T?]) -> (distinct: [T?], inverse: [Int]) {
+        let present = Set(values)
+        let distinct = present.compactMap { $0 }.sorted().map { Optional($0) } + (present.contains(nil) ? [nil] : [])
+        let place = Dictionary(uniqueKeysWithValues: distinct.enumerated().map { ($1, $0) })
+        return (distinct, values.map { place[$0]! })
     }
 
     private func checkedIndices(_ indices: Tensor, below count: Int, _ operation: StaticString) -> Tensor {

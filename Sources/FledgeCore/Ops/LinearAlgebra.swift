@@ -61,7 +61,8 @@ extension Tensor {
                 if !context.needs(0) { return [nil, db] }
                 let x = context.output
                 let full = -(transposed ? x.matmul(db.transposed()) : db.matmul(x.transposed()))
-                let da = upper ? full.upperTriangle(diagonal: unit ? 1 : 0) : full.lowerTriangle(diagonal: unit ? -1 : 0)
+                let da =
+                    upper ? full.upperTriangle(diagonal: unit ? 1 : 0) : full.lowerTriangle(diagonal: unit ? -1 : 0)
                 return [da, db]
             }
         }
@@ -75,10 +76,12 @@ extension Tensor {
             let solution = b.lapackCopy()
             func solve<T: LapackScalar>(_ type: T.Type) throws(LapackFailure) {
                 try Lapack.solve(
-                    matrix.lapackData(T.self), solution.lapackData(T.self), n: n, columns: columns, batch: a.matrixCount)
+                    matrix.lapackData(T.self), solution.lapackData(T.self), n: n, columns: columns, batch: a.matrixCount
+                )
             }
             if b.count > 0 { stopOnFailure { () throws(LapackFailure) in try solve(matrix.lapackType) } }
-            return record("solve", solution.fromLapack(b.dtype), from: [a, b], saving: [a], savingOutput: true) { context in
+            return record("solve", solution.fromLapack(b.dtype), from: [a, b], saving: [a], savingOutput: true) {
+                context in
                 let db = context.saved[0].transposed().solve(context.gradient)
                 return [context.needs(0) ? -db.matmul(context.output.transposed()) : nil, db]
             }
@@ -126,7 +129,8 @@ extension Tensor {
                 batch: matrixCount)
         }
         if count > 0 { stopOnFailure { () throws(LapackFailure) in try factorize(factors.lapackType) } }
-        let recorded = record("logAbsDeterminant", logarithm.fromLapack(dtype), from: [self], saving: [self]) { context in
+        let recorded = record("logAbsDeterminant", logarithm.fromLapack(dtype), from: [self], saving: [self]) {
+            context in
             let g = context.gradient.unsqueezed(axis: -1).unsqueezed(axis: -1)
             return [g * context.saved[0].inverse().transposed()]
         }

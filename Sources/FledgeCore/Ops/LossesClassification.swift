@@ -144,8 +144,8 @@ public func binaryCrossEntropyWithLogits(
 ///   - logInput: log-probabilities, any shape.
 ///   - target: probabilities of the same shape, or their logarithms with `logTarget`. A probability of 0 contributes 0,
 ///     and so does its gradient of `target log target`.
-///   - reduction: `batchMean` is the mathematical divergence, averaged over the first axis; `mean` divides by the number
-///     of elements, as PyTorch's default does.
+///   - reduction: `batchMean` is the mathematical divergence, averaged over the first axis; `mean` divides by the
+///     number of elements, as PyTorch's default does.
 public func klDivergence(
     _ logInput: Tensor, _ target: Tensor, logTarget: Bool = false, reduction: LossReduction = .mean
 ) -> Tensor {

@@ -62,4 +62,35 @@ public enum LabelSpreadingGraph {
         }
         return f
     }
+
+    /// The classes of samples that were not in the graph: each takes the weighted mean of its neighbours' labels
+    /// (Delalleau et al. 2005, "Efficient non-parametric function induction in semi-supervised learning").
+    /// - Parameters:
+    ///   - features: [M, D].
+    ///   - bank: [N, D], the samples of the graph.
+    ///   - distributions: [N, classes], their labels.
+    /// - Returns: M * classes numbers, each row summing to 1.
+    public static func classify(
+        _ features: Tensor, bank: Tensor, distributions: Tensor, neighbours: Int = 10, temperature: Double = 0.1
+    ) -> [Float] {
+        let classes = distributions.shape[1]
+        let found = noGradient {
+            NearestNeighbours.search(
+                features.detached().l2Normalized(axis: -1), in: bank.l2Normalized(axis: -1), count: neighbours)
+        }
+        let labels = distributions.floats()
+        var result = [Float](repeating: 0, count: features.shape[0] * classes)
+        for r in 0..<features.shape[0] {
+            var total: Float = 0
+            let top = found.similarities[r * found.count]
+            for j in 0..<found.count {
+                let weight = exp((found.similarities[r * found.count + j] - top) / Float(temperature))
+                let from = Int(found.indices[r * found.count + j]) * classes
+                for c in 0..<classes { result[r * classes + c] += weight * labels[from + c] }
+                total += weight
+            }
+            for c in 0..<classes { result[r * classes + c] /= total }
+        }
+        return result
+    }
 }

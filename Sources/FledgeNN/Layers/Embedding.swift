@@ -9,7 +9,9 @@ public final class Embedding: Module {
 
     /// Rows start from a standard normal distribution, as in PyTorch.
     public init(_ rows: Int, _ width: Int, paddingIndex: Int? = nil, random: inout RandomSource) {
-        require(paddingIndex.map { 0..<rows ~= $0 } ?? true, "Embedding: padding index \(paddingIndex ?? 0) of \(rows) rows")
+        require(
+            paddingIndex.map { 0..<rows ~= $0 } ?? true, "Embedding: padding index \(paddingIndex ?? 0) of \(rows) rows"
+        )
         weight = Parameter(.normal([rows, width], random: &random))
         self.paddingIndex = paddingIndex
     }

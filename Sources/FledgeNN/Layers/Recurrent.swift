@@ -19,7 +19,7 @@ public final class RNN: Module, ModuleContainer, ModeSwitching {
     }
 
     /// - Parameter hidden: the first hidden states [layers * directions, N, hidden]; zeros by default.
-    /// - Returns: the last layer's states [N, L, directions * hidden], and every layer's last one in the form of `hidden`.
+    /// - Returns: the last layer's states [N, L, directions * hidden], and every layer's last one, formed as `hidden`.
     public func callAsFunction(_ x: Tensor, hidden: Tensor? = nil) -> (output: Tensor, hidden: Tensor) {
         let (output, states) = size.run(x, weights, isTraining, initial: hidden.map { [$0] }, states: 1) {
             input, states, weight, bias in
@@ -44,7 +44,7 @@ public final class GRU: Module, ModuleContainer, ModeSwitching {
     }
 
     /// - Parameter hidden: the first hidden states [layers * directions, N, hidden]; zeros by default.
-    /// - Returns: the last layer's states [N, L, directions * hidden], and every layer's last one in the form of `hidden`.
+    /// - Returns: the last layer's states [N, L, directions * hidden], and every layer's last one, formed as `hidden`.
     public func callAsFunction(_ x: Tensor, hidden: Tensor? = nil) -> (output: Tensor, hidden: Tensor) {
         let (output, states) = size.run(x, weights, isTraining, initial: hidden.map { [$0] }, states: 1) {
             input, states, weight, bias in
@@ -106,7 +106,9 @@ public struct RecurrentSize: Codable, Equatable, Sendable {
     public init(
         _ inputs: Int, hidden: Int, layers: Int = 1, bidirectional: Bool = false, bias: Bool = true, dropout: Double = 0
     ) {
-        require(inputs > 0 && hidden > 0 && layers > 0, "RecurrentSize: \(inputs) inputs, \(hidden) hidden, \(layers) layers")
+        require(
+            inputs > 0 && hidden > 0 && layers > 0,
+            "RecurrentSize: \(inputs) inputs, \(hidden) hidden, \(layers) layers")
         self.inputs = inputs
         self.hidden = hidden
         self.layers = layers
@@ -172,7 +174,8 @@ public struct RecurrentSize: Codable, Equatable, Sendable {
                 var steps: [Tensor] = []
                 for t in 0..<length {
                     let time = direction == 0 ? t : length - 1 - t
-                    state = cell(projected.narrowed(axis: 1, start: time, length: 1).squeezed(axis: 1), state, weight, bias)
+                    let now = projected.narrowed(axis: 1, start: time, length: 1).squeezed(axis: 1)
+                    state = cell(now, state, weight, bias)
                     steps.append(state[0])
                 }
                 outputs.append(stack(direction == 0 ? steps : steps.reversed(), axis: 1))

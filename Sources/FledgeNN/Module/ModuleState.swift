@@ -1,7 +1,7 @@
 import FledgeCore
 
 /// How a set of tensors differs from what a module holds, by full name.
-public struct StateMismatch: Error, CustomStringConvertible {
+public struct StateMismatch: ExplainedError {
     /// A tensor that is there under the right name but does not fit.
     public struct Misfit: Sendable {
         public let name: String
@@ -18,13 +18,30 @@ public struct StateMismatch: Error, CustomStringConvertible {
 
     public var isEmpty: Bool { missing.isEmpty && unexpected.isEmpty && misshapen.isEmpty }
 
-    public var description: String {
-        var lines = ["the tensors do not fit the module (nothing was changed):"]
-        lines += missing.map { "  missing: \($0)" }
-        lines += unexpected.map { "  unexpected: \($0)" }
-        lines += misshapen.map { "  misshapen: \($0.name) should be \($0.expected), is \($0.found)" }
-        lines.append("check that the weights belong to this architecture, or load with strict: false to take what fits by name")
-        return lines.joined(separator: "\n")
+    public var what: String { "the tensors do not fit the module; nothing was changed" }
+    /// One line for each tensor.
+    public var why: String? {
+        (missing.map { "missing \($0)" } + unexpected.map { "unexpected \($0)" }
+            + misshapen.map { "misshapen \($0.name): should be \($0.expected), is \($0.found)" })
+            .joined(separator: "\n         ")
+    }
+    public var next: String? {
+        "check that they belong to this architecture; loading with strict: false takes what is there and leaves the rest"
+    }
+
+    /// The tensor of that name for a place that `current` holds now, floating-point values cast to its type. If it is
+    /// not there or does not fit: nil, and noted here.
+    mutating func take(_ name: String, from state: [String: Tensor], like current: Tensor) -> Tensor? {
+        guard let new = state[name] else {
+            missing.append(name)
+            return nil
+        }
+        let fits = new.dtype == current.dtype || (new.dtype.isFloatingPoint && current.dtype.isFloatingPoint)
+        if new.shape == current.shape && fits { return new.detached().cast(to: current.dtype).to(current.device) }
+        misshapen.append(
+            Misfit(
+                name: name, expected: "\(current.dtype) \(current.shape)", found: "\(new.dtype) \(new.shape)"))
+        return nil
     }
 }
 
@@ -49,12 +66,8 @@ extension Module {
         var mismatch = StateMismatch()
         var changes: [() -> Void] = []
         func match(_ name: String, _ current: Tensor, _ assign: @escaping (Tensor) -> Void) {
-            guard let new = state[name] else { return mismatch.missing.append(name) }
-            guard new.shape == current.shape, fits(new.dtype, current.dtype) else {
-                return mismatch.misshapen.append(
-                    .init(name: name, expected: "\(current.dtype) \(current.shape)", found: "\(new.dtype) \(new.shape)"))
-            }
-            changes.append { assign(new.detached().cast(to: current.dtype).to(current.device)) }
+            guard let new = mismatch.take(name, from: state, like: current) else { return }
+            changes.append { assign(new) }
         }
         for parameter in walk.parameters { match(parameter.name, parameter.item.value) { parameter.item.value = $0 } }
         for buffer in walk.buffers { match(buffer.name, buffer.item.value) { buffer.item.value = $0 } }
@@ -64,8 +77,4 @@ extension Module {
         for change in changes { change() }
         return mismatch
     }
-}
-
-private func fits(_ new: DType, _ current: DType) -> Bool {
-    new == current || (new.isFloatingPoint && current.isFloatingPoint)
 }

@@ -50,6 +50,7 @@ struct ModuleWalk {
             if let some = mirror.children.first { visit(some.value, path) }
         case .collection:
             for (index, child) in mirror.children.enumerated() {
+                // The elements of a list of settings are alike; it may be long.
                 if index == 0, Self.isPlain(child.value) { return }
                 visit(child.value, Self.join(path, String(index)))
             }
@@ -64,25 +65,28 @@ struct ModuleWalk {
     /// Stops when a parameter, buffer or module is inside something that gives it no name on disk.
     private func refuseHiding(in container: Any, _ path: String) {
         var visited: Set<ObjectIdentifier> = []
-        func holdsState(_ value: Any) -> Bool {
-            if Self.isPlain(value) { return false }
-            if value is Parameter || value is Buffer || value is any Module { return true }
-            let mirror = Mirror(reflecting: value)
-            if mirror.displayStyle == .class, !visited.insert(ObjectIdentifier(value as AnyObject)).inserted { return false }
-            for (index, child) in mirror.children.enumerated() {
-                if index == 0, mirror.displayStyle == .collection || mirror.displayStyle == .set, Self.isPlain(child.value) {
-                    return false
-                }
-                if holdsState(child.value) { return true }
-            }
-            return false
-        }
         require(
-            !holdsState(container),
+            !Self.holdsState(container, &visited),
             """
-            \(path) of \(type(of: root)) holds parameters or modules inside a \(type(of: container)), where they have no \
-            name; use properties, arrays, optionals, dictionaries with text keys, or a Module
+            \(path) of \(type(of: root)) holds parameters or modules inside a \(type(of: container)), where they have \
+            no name; use properties, arrays, optionals, dictionaries with text keys, or a Module
             """)
+    }
+
+    /// Whether a parameter, buffer or module can be reached through the properties and elements of `value`.
+    static func holdsState(_ value: Any, _ visited: inout Set<ObjectIdentifier>) -> Bool {
+        if isPlain(value) { return false }
+        if value is Parameter || value is Buffer || value is any Module { return true }
+        let mirror = Mirror(reflecting: value)
+        if mirror.displayStyle == .class {
+            guard visited.insert(ObjectIdentifier(value as AnyObject)).inserted else { return false }
+        }
+        let isList = mirror.displayStyle == .collection || mirror.displayStyle == .set
+        for (index, child) in mirror.children.enumerated() {
+            if index == 0, isList, isPlain(child.value) { return false }
+            if holdsState(child.value, &visited) { return true }
+        }
+        return false
     }
 
     /// Values that cannot hold state, told apart early: settings are most of what a walk meets.
@@ -113,15 +117,17 @@ struct ModuleWalk {
     var description: String {
         var lines: [String] = []
         for module in modules {
-            let below = parameters.filter { module.name.isEmpty || $0.name.hasPrefix(module.name + ".") }
-            let own = below.filter { $0.name.dropFirst(module.name.isEmpty ? 0 : module.name.count + 1).firstIndex(of: ".") == nil }
-            let depth = module.name.isEmpty ? 0 : module.name.split(separator: ".").count
-            var line = String(repeating: "  ", count: depth)
-            if !module.name.isEmpty { line += module.name.split(separator: ".").last! + ": " }
-            line += "\(type(of: module.item))"
-            if !own.isEmpty {
-                line += " (" + own.map { "\($0.name.split(separator: ".").last!) \($0.item.shape)" }.joined(separator: ", ") + ")"
+            let path = module.name.split(separator: ".")
+            let prefix = module.name.isEmpty ? "" : module.name + "."
+            let below = parameters.filter { $0.name.hasPrefix(prefix) }
+            let own = below.compactMap { parameter -> String? in
+                let name = parameter.name.dropFirst(prefix.count)
+                return name.contains(".") ? nil : "\(name) \(parameter.item.shape)"
             }
+            var line = String(repeating: "  ", count: path.count)
+            if let name = path.last { line += name + ": " }
+            line += "\(type(of: module.item))"
+            if !own.isEmpty { line += " (" + own.joined(separator: ", ") + ")" }
             let total = below.reduce(0) { $0 + $1.item.count }
             if total > 0 { line += "  \(grouped(total))" }
             lines.append(line)

@@ -46,8 +46,8 @@ public final class Parameter {
     /// How many parameters are alive: what tests compare with the parameters that a module finds in itself.
     public nonisolated(unsafe) private(set) static var liveCount = 0
 
-    /// Lets `body` change the value without recording: by assigning a new tensor, or in place through `Tensor.update`,
-    /// which copies first if anything else still sees the old values.
+    /// Lets `body` change the value without recording: by assigning a new tensor, or in place through a kernel, which
+    /// copies first if anything else still sees the old values.
     package func update(_ body: (inout Tensor) -> Void) {
         let (shape, dtype) = (stored.shape, stored.dtype)
         noGradient { body(&stored) }
@@ -99,5 +99,5 @@ public final class Buffer {
 private func checkReplacement(_ new: Tensor, for old: Tensor, _ box: StaticString) {
     require(
         new.shape == old.shape && new.dtype == old.dtype && new.device == old.device,
-        "\(box): holds \(old.dtype) \(old.shape) on \(old.device), cannot take \(new.dtype) \(new.shape) on \(new.device)")
+        "\(box): holds \(old.dtype) \(old.shape) on \(old.device), not \(new.dtype) \(new.shape) on \(new.device)")
 }

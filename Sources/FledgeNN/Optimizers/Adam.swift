@@ -52,7 +52,13 @@ struct Moments {
     func descend(
         _ parameter: inout Tensor, _ gradient: Tensor, _ slots: inout [Tensor], _ step: UpdateStep, decoupled: Bool
     ) {
-        var p = parameter.detached()
+        if OptimizerKernels.adam(
+            &parameter, gradient, &slots, rate: step.rate, beta1: beta1, beta2: beta2, epsilon: epsilon,
+            weightDecay: step.weightDecay, decoupled: decoupled, step: step.number)
+        {
+            return
+        }
+        var p = parameter
         let g = decoupled ? gradient : decayed(gradient, parameter, step)
         if decoupled { p = p * (1 - step.rate * step.weightDecay) }
         parameter = p - direction(g, &slots, step) * step.rate

@@ -69,27 +69,17 @@ public final class ExponentialMovingAverage {
     }
 
     /// Continues from a `state()`.
-    /// - Throws: `StateMismatch` naming all tensors that are missing, unexpected or do not fit; then nothing was changed.
+    /// - Throws: `StateMismatch` naming all tensors that are missing, unexpected or do not fit; then nothing was
+    ///   changed.
     public func load(_ state: [String: Tensor]) throws(StateMismatch) {
         var mismatch = StateMismatch()
-        func take(_ name: String, like current: Tensor) -> Tensor {
-            guard let tensor = state[name] else {
-                mismatch.missing.append(name)
-                return current
-            }
-            if tensor.shape == current.shape && tensor.dtype == current.dtype { return tensor.detached().to(current.device) }
-            mismatch.misshapen.append(
-                .init(
-                    name: name, expected: "\(current.dtype) \(current.shape)", found: "\(tensor.dtype) \(tensor.shape)"))
-            return current
-        }
-        let newAverages = zip(parameters, averages).map { take($0.name, like: $1) }
-        let newCopies = zip(buffers, copies).map { take($0.name, like: $1) }
-        let count = take("updates", like: Tensor([updates], shape: []))
+        let newAverages = zip(parameters, averages).map { mismatch.take($0.name, from: state, like: $1) ?? $1 }
+        let newCopies = zip(buffers, copies).map { mismatch.take($0.name, from: state, like: $1) ?? $1 }
+        let count = mismatch.take("updates", from: state, like: Tensor([updates], shape: []))
         let known = Set(parameters.map(\.name) + buffers.map(\.name) + ["updates"])
         mismatch.unexpected = state.keys.filter { !known.contains($0) }.sorted()
         if !mismatch.isEmpty { throw mismatch }
-        (averages, copies, updates) = (newAverages, newCopies, Int(count.item()))
+        (averages, copies, updates) = (newAverages, newCopies, count.map { Int($0.item()) } ?? 0)
     }
 }
 
@@ -114,5 +104,6 @@ extension Module {
 
 /// average = decay * average + (1 - decay) * value
 private func follow(_ average: inout Tensor, _ value: Tensor, _ decay: Double) {
+    if OptimizerKernels.interpolate(&average, towards: value.detached(), share: 1 - decay) { return }
     average = average.detached() * decay + value.detached() * (1 - decay)
 }

@@ -29,6 +29,6 @@ public func clipGradients(of parameters: [Named<Parameter>], value limit: Double
 /// The Euclidean norm of all gradients taken as one vector; parameters without a gradient count as zeros.
 public func gradientNorm(of parameters: [Named<Parameter>]) -> Double {
     parameters.reduce(0) { sum, parameter in
-        sum + (parameter.item.gradient.map { $0.detached().square().sum().item() } ?? 0)
+        sum + (parameter.item.gradient.map { OptimizerKernels.sumOfSquares($0.detached()) } ?? 0)
     }.squareRoot()
 }

@@ -18,18 +18,17 @@ public struct LARS: UpdateRule, Equatable {
         self.scalesVectors = scalesVectors
     }
 
-    public var slots: [String] { ["momentum"] }
+    public var slots: [String] { SGD(momentum: momentum).slots }
 
     public func update(_ parameter: inout Tensor, gradient: Tensor, slots: inout [Tensor], _ step: UpdateStep) {
         var g = decayed(gradient, parameter, step)
         if scalesVectors || parameter.rank > 1 {
-            let size = parameter.norm().item()
-            let slope = gradient.norm().item()
+            let (size, slope) = (norm(parameter), norm(gradient))
             // A tensor of zeros, or without a gradient, has no scale to respect.
             if size > 0 && slope > 0 { g = g * (trust * size / (slope + step.weightDecay * size + epsilon)) }
         }
-        slots[0] = slots[0] * momentum + g
-        parameter = parameter - slots[0] * step.rate
+        let plain = UpdateStep(rate: step.rate, weightDecay: 0, number: step.number)
+        SGD(momentum: momentum).update(&parameter, gradient: g, slots: &slots, plain)
     }
 }
 
@@ -56,10 +55,11 @@ public struct LAMB: UpdateRule, Equatable {
         let direction = decayed(moments.direction(gradient, &slots, step), parameter, step)
         var ratio = 1.0
         if scalesVectors || parameter.rank > 1 {
-            let size = parameter.norm().item()
-            let length = direction.norm().item()
+            let (size, length) = (norm(parameter), norm(direction))
             if size > 0 && length > 0 { ratio = size / length }
         }
         parameter = parameter - direction * (step.rate * ratio)
     }
 }
+
+private func norm(_ x: Tensor) -> Double { OptimizerKernels.sumOfSquares(x).squareRoot() }

@@ -122,26 +122,19 @@ public final class Optimizer {
         var known: Set<String> = []
         var loaded: [ObjectIdentifier: History] = [:]
         for parameter in parameters {
-            let value = parameter.item.value
             let history = History(rule, for: parameter.item)
             let names = rule.slots.map { parameter.name + "." + $0 }
             let counter = parameter.name + ".updates"
             known.formUnion(names + [counter])
             guard (names + [counter]).contains(where: { state[$0] != nil }) else { continue }
-            func take(_ name: String, _ shape: [Int], _ dtype: DType) -> Tensor? {
-                guard let tensor = state[name] else {
-                    mismatch.missing.append(name)
-                    return nil
-                }
-                if tensor.shape == shape && tensor.dtype == dtype { return tensor.detached().to(value.device) }
-                mismatch.misshapen.append(
-                    .init(name: name, expected: "\(dtype) \(shape)", found: "\(tensor.dtype) \(tensor.shape)"))
-                return nil
-            }
             for (index, name) in names.enumerated() {
-                if let tensor = take(name, value.shape, value.dtype) { history.slots[index] = tensor }
+                if let tensor = mismatch.take(name, from: state, like: history.slots[index]) {
+                    history.slots[index] = tensor
+                }
             }
-            if let updates = take(counter, [], .int64) { history.updates = Int(updates.item()) }
+            if let updates = mismatch.take(counter, from: state, like: Tensor([0], shape: [])) {
+                history.updates = Int(updates.item())
+            }
             loaded[ObjectIdentifier(parameter.item)] = history
         }
         mismatch.unexpected = state.keys.filter { !known.contains($0) }.sorted()

@@ -6,7 +6,7 @@ public protocol UpdateRule: Codable, Sendable {
     /// Names of the tensors kept for each parameter: of its shape, and zero before the first step.
     var slots: [String] { get }
 
-    /// Moves `parameter` and the tensors of `slots`. Runs without recording. In place only through `Tensor.update`.
+    /// Moves `parameter` and the tensors of `slots`, by assigning new ones or through a kernel. Runs without recording.
     func update(_ parameter: inout Tensor, gradient: Tensor, slots: inout [Tensor], _ step: UpdateStep)
 }
 
@@ -37,18 +37,24 @@ public struct SGD: UpdateRule, Equatable {
     public var slots: [String] { momentum == 0 ? [] : ["momentum"] }
 
     public func update(_ parameter: inout Tensor, gradient: Tensor, slots: inout [Tensor], _ step: UpdateStep) {
+        let dampening = step.number == 1 ? 0 : dampening
+        if OptimizerKernels.sgd(
+            &parameter, gradient, &slots, rate: step.rate, momentum: momentum, dampening: dampening,
+            weightDecay: step.weightDecay, nesterov: nesterov)
+        {
+            return
+        }
         var g = decayed(gradient, parameter, step)
         if momentum != 0 {
-            let share = step.number == 1 ? 1 : 1 - dampening
-            slots[0] = slots[0] * momentum + g * share
+            slots[0] = slots[0] * momentum + g * (1 - dampening)
             g = nesterov ? g + slots[0] * momentum : slots[0]
         }
         parameter = parameter - g * step.rate
     }
 }
 
-/// RMSprop (Tieleman and Hinton 2012, lecture 6e), as PyTorch computes it: g / (sqrt(mean of g^2) + epsilon), optionally
-/// with the mean of g removed from that variance (`centred`, Graves 2013) and with momentum on the result.
+/// RMSprop (Tieleman and Hinton 2012, lecture 6e), as PyTorch computes it: g / (sqrt(mean of g^2) + epsilon), with the
+/// mean of g removed from that variance if `centred` (Graves 2013), and with momentum on the result.
 public struct RMSprop: UpdateRule, Equatable {
     /// How slowly the mean of the squares follows.
     public var smoothing: Double
@@ -68,6 +74,12 @@ public struct RMSprop: UpdateRule, Equatable {
     }
 
     public func update(_ parameter: inout Tensor, gradient: Tensor, slots: inout [Tensor], _ step: UpdateStep) {
+        if OptimizerKernels.rmsprop(
+            &parameter, gradient, &slots, rate: step.rate, smoothing: smoothing, epsilon: epsilon,
+            weightDecay: step.weightDecay, momentum: momentum, centred: centred)
+        {
+            return
+        }
         let g = decayed(gradient, parameter, step)
         slots[0] = slots[0] * smoothing + g.square() * (1 - smoothing)
         var variance = slots[0]

@@ -59,7 +59,8 @@ public enum Regularizer: Codable, Equatable, Sendable {
 /// `strength` times the penalty, summed over parameters: a term for the loss. Stops without parameters.
 public func penalty(_ regularizer: Regularizer, strength: Double, on parameters: [Named<Parameter>]) -> Tensor {
     require(!parameters.isEmpty, "penalty: no parameters")
-    return parameters.dropFirst().reduce(regularizer(parameters[0].item.value)) { $0 + regularizer($1.item.value) } * strength
+    return parameters.dropFirst().reduce(regularizer(parameters[0].item.value)) { $0 + regularizer($1.item.value) }
+        * strength
 }
 
 /// A proximal step after each optimizer step (`Optimizer.proximalSteps`), which sets groups to exact zeros. It takes

@@ -1,5 +1,5 @@
-import Foundation
 import FledgeCore
+import Foundation
 
 /// A learning rate (or any other number) as a pure function of the step, counted from 0. So nothing has to be saved,
 /// and resuming at any step gives the same numbers.
@@ -9,18 +9,19 @@ public indirect enum Schedule: Codable, Equatable, Sendable {
     case step(Double, every: Int, factor: Double)
     /// Multiplied by `factor` at each milestone.
     case multiStep(Double, milestones: [Int], factor: Double)
-    /// Half a cosine wave from `start` down to `end` at step `steps`, then `end` (Loshchilov and Hutter 2017, eq. 5).
+    /// Half a cosine wave from the start down to `to` at step `steps`, then `to` (Loshchilov and Hutter 2017, eq. 5).
     case cosine(Double, to: Double = 0, steps: Int)
     /// start * (1 - step / steps)^power, then 0: linear decay for power 1.
     case polynomial(Double, power: Double = 1, steps: Int)
     /// start * cos(7 pi step / (16 steps)), the decay of FixMatch (Sohn et al. 2020, section 2.5).
     case fixMatchCosine(Double, steps: Int)
-    /// From peak / `startDivisor` to the peak during the share `warm` of `steps`, then down to the start / `endDivisor`,
-    /// both along half cosine waves (Smith and Topin 2018; PyTorch's two-phase form).
+    /// From peak / `startDivisor` to the peak in the share `warm` of `steps`, then down to that start / `endDivisor`,
+    /// along half cosine waves (Smith and Topin 2018; PyTorch's two-phase form).
     case oneCycle(
         peak: Double, steps: Int, warm: Double = 0.3, startDivisor: Double = 25, endDivisor: Double = 1e4)
-    /// Rises in a line from `from` times the first value of `then` over `steps` steps, then runs `then` from its step 0.
-    case warmUp(steps: Int, from: Double = 0, then: Schedule)
+    /// Rises in a line over `steps` steps from `start` times the first value of `then`, which runs from its step 0
+    /// afterwards.
+    case warmUp(steps: Int, start: Double = 0, then: Schedule)
 
     /// The value at `step`. Stops for a negative step.
     public func callAsFunction(_ step: Int) -> Double {
@@ -45,9 +46,9 @@ public indirect enum Schedule: Codable, Equatable, Sendable {
             let now = Double(min(step, steps - 1))
             if now <= top { return top > 0 ? halfCosine(start, peak, now / top) : peak }
             return halfCosine(peak, start / endDivisor, (now - top) / (Double(steps) - 1 - top))
-        case .warmUp(let steps, let from, let then):
+        case .warmUp(let steps, let start, let then):
             guard step < steps else { return then(step - steps) }
-            return then(0) * (from + (1 - from) * Double(step) / Double(steps))
+            return then(0) * (start + (1 - start) * Double(step) / Double(steps))
         }
     }
 

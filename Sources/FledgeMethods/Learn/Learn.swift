@@ -1,0 +1,105 @@
+import FledgeCore
+import FledgeData
+import FledgeModels
+import FledgeNN
+import FledgeTrain
+import Foundation
+
+/// The main job: a classifier from many samples and few labels, and an honest number for how well.
+///
+/// Keeps some labels of each class and hides the rest, pretrains without labels, learns from labelled and unlabelled
+/// samples together, and measures once on the test split at the end, beside what the same labels give without any of
+/// that: a linear classifier on raw values, one on an untrained network, and the same network trained on the labels
+/// alone. Nothing is selected on the test split.
+public struct Learn {
+    public let settings: LearnSettings
+    /// Makes the progress display of a stage.
+    public var progress: (_ title: String, _ goal: TrainingProgress.Goal) -> TrainingProgress? = { _, _ in nil }
+    /// Told what is being done.
+    public var say: (String) -> Void = { _ in }
+
+    public init(_ settings: LearnSettings) { self.settings = settings }
+
+    /// Learns, and writes everything into `folder`.
+    /// - Throws: `DataError` when there is no test split, too few labels or an unreadable sample; `NumericFailure`;
+    ///   `StorageError` when the folder cannot be written.
+    public func run(_ data: OpenedData, into folder: RunFolder) throws -> Report {
+        let start = Date()
+        let test = try data.requireTest()
+        let seed = UInt64(settings.seed)
+        let split = try data.train.labelledSplit(perClass: settings.labelsPerClass, seed: seed)
+        let recipe = try Recipe(settings, data.train)
+        try folder.writeSettings(settings)
+        for choice in recipe.choices { say("\(choice.name): \(choice.value) (\(choice.why))") }
+
+        let training = TrainingData(dataset: data.train, labelled: split.labelled, input: recipe.input)
+        let classes = training.classNames.count
+
+        // Every stage that starts from scratch starts from the same weights.
+        func fresh() throws -> LearningContext {
+            var random = RandomSource(seed: seed).stream("backbone")
+            let backbone = try Models.make(recipe.modelName, inputShape: recipe.input.shape, random: &random)
+            var context = LearningContext(data: training, backbone: backbone, modelName: recipe.modelName, seed: seed)
+            context.flip = recipe.flip
+            context.workers = settings.workers
+            context.progress = progress
+            return context
+        }
+
+        // Learned before the test split is opened.
+        let labelled = data.train.subset(split.labelled)
+        let rawProbe = LinearProbe(
+            features: try Inference.rawValues(labelled, input: recipe.input), labels: training.labels, classes: classes)
+        let untrained = try fresh().backbone
+        let untrainedProbe = LinearProbe(
+            features: try Inference.features(untrained, labelled, input: recipe.input), labels: training.labels,
+            classes: classes)
+        let supervised = try Supervised(recipe.supervised).learn(try fresh())
+        let context = try fresh()
+        var curves: [Report.Curve] = []
+        var warnings: [String] = []
+        if let pretraining = recipe.pretraining {
+            let result = try SimCLR(pretraining).learn(context)
+            curves += result.curves
+            warnings += result.warnings
+        }
+        let learned = try FixMatch(recipe.learning).learn(context)
+        curves += learned.curves
+        warnings += learned.warnings
+        try learned.model.save(to: folder.modelPath)
+
+        // The test split, once.
+        say("measuring on \(test.count) test samples")
+        let labels = test.labels.map { $0 ?? -1 }
+        func accuracy(_ probabilities: [Float]) -> Double {
+            Metrics.accuracy(predicted: Metrics.predictions(scores: probabilities, classes: classes), labels: labels)
+        }
+        var report = Report(
+            title: "Learning \(data.source) from \(settings.labelsPerClass) labels per class", data: data.source,
+            run: folder.path, classNames: training.classNames, seed: settings.seed)
+        report.labels = split.labelled.count
+        report.labelsPerClass = settings.labelsPerClass
+        report.trainSamples = data.train.count
+        report.baselines = [
+            "raw_pixels_linear": accuracy(rawProbe.probabilities(try Inference.rawValues(test, input: recipe.input))),
+            "untrained_linear": accuracy(
+                untrainedProbe.probabilities(try Inference.features(untrained, test, input: recipe.input))),
+            "supervised": accuracy(try supervised.model.probabilities(of: test)),
+        ]
+        report.measure(probabilities: try learned.model.probabilities(of: test), labels: labels)
+        report.recipe = recipe.choices
+        report.curves = curves
+        report.warnings = warnings
+        if let best = report.accuracy, best < report.baselines["supervised"]! {
+            report.warnings.append("the unlabelled samples did not help here: the same labels alone gave a better result")
+        }
+        report.settings = try PlainValue(encoding: settings)
+        report.environment = Engine.environment
+        report.samples = try SampleSheet.make(context, count: 24)
+        report.embedding = try EmbeddingPicture.make(learned.model, training, limit: 600)
+        report.seconds = Date().timeIntervalSince(start)
+        try folder.writeEnvironment(Engine.environment)
+        try folder.writeReport(report)
+        return report
+    }
+}

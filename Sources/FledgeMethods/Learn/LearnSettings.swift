@@ -1,0 +1,35 @@
+import FledgeTrain
+
+/// The settings of `fledge learn`. Zeros and `auto` mean: chosen from the data, and said in the recipe.
+public struct LearnSettings: Settings {
+    public enum Choice: String, Codable, Sendable, CaseIterable { case auto, yes, no }
+
+    public var labelsPerClass = 10
+    public var seed = 0
+    public var minutes = 0.0
+    public var model = "auto"
+    public var imageSize = 0
+    public var flip = Choice.auto
+    public var workers = 1
+    public var supervised = Supervised.Config()
+    public var pretraining = SimCLR.Config()
+    public var learning = FixMatch.Config()
+
+    public init() {
+        // Sized from the data unless set; see `Recipe`.
+        supervised.training.steps = 0
+        pretraining.training.steps = 0
+        pretraining.training.epochs = 0
+        learning.training.steps = 0
+    }
+
+    public static let meanings = [
+        "labelsPerClass": "how many labels of each class of the training split are used",
+        "seed": "decides which labels, the starting weights, the order of the data and the augmentation",
+        "minutes": "time for all training together; 0 takes the steps that suit the data. Results then depend on the machine's speed",
+        "model": "the network, of `fledge models`, or auto",
+        "imageSize": "side that pictures are brought to; 0: their own up to 64 pixels",
+        "flip": "whether a mirrored picture keeps its class; auto: yes for colour, no for grey pictures",
+        "workers": "threads that prepare each stream of batches",
+    ]
+}

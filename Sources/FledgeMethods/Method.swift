@@ -1,0 +1,151 @@
+import FledgeCore
+import FledgeData
+import FledgeModels
+import FledgeNN
+import FledgeTrain
+
+/// What a method is, for people and for `fledge methods`.
+public struct MethodInfo: Codable, Sendable, Hashable {
+    public enum Family: String, Codable, Sendable, CaseIterable {
+        case supervised, selfSupervised = "self-supervised", semiSupervised = "semi-supervised"
+    }
+
+    /// What must be there for the method to work.
+    public enum Need: String, Codable, Sendable, CaseIterable {
+        /// Some samples with labels.
+        case labels
+        /// Samples whose labels, if any, are not looked at.
+        case unlabelled
+        /// Pictures: its views only make sense for them.
+        case images
+    }
+
+    /// The paper's name, lower case with hyphens.
+    public let name: String
+    public let family: Family
+    /// One sentence: the idea.
+    public let summary: String
+    /// Authors, year, title.
+    public let paper: String
+    public let needs: [Need]
+
+    public init(_ name: String, _ family: Family, summary: String, paper: String, needs: [Need]) {
+        self.name = name
+        self.family = family
+        self.summary = summary
+        self.paper = paper
+        self.needs = needs
+    }
+}
+
+/// Everything a method is given to learn from.
+public struct LearningContext {
+    public var data: TrainingData
+    /// The network to train, fresh or pretrained. Maps inputs to features.
+    public var backbone: any Backbone
+    /// The registered name of the backbone, stored with the result.
+    public var modelName: String
+    public var seed: UInt64
+    /// Loader threads for each feed.
+    public var workers = 1
+    /// Whether a mirrored picture is still of its class: true of photos, false of digits and letters.
+    public var flip = true
+    /// Makes the progress display of a stage.
+    public var progress: (_ title: String, _ goal: TrainingProgress.Goal) -> TrainingProgress? = { _, _ in nil }
+    /// Called every so often, with what is needed to continue.
+    public var checkpoint: ((Trainer) throws -> Void)?
+
+    public init(data: TrainingData, backbone: any Backbone, modelName: String, seed: UInt64) {
+        self.data = data
+        self.backbone = backbone
+        self.modelName = modelName
+        self.seed = seed
+    }
+
+    public var classes: Int { data.classNames.count }
+    public var input: InputSpec { data.input }
+
+    /// A stream of its own for each purpose.
+    public func random(_ purpose: String) -> RandomSource { RandomSource(seed: seed).stream(purpose) }
+
+    /// The plain, the gentle and the rough view of samples, normalised: pictures are moved and recoloured, rows of
+    /// numbers get noise and holes.
+    public var plainView: Augmentation { input.plainView }
+    public var weakView: Augmentation {
+        input.isImage ? input.normalized(.weak(size: input.size, flip: flip)) : features(noise: 0.1, holes: 0)
+    }
+    public var strongView: Augmentation {
+        input.isImage ? input.normalized(.strong(size: input.size, flip: flip)) : features(noise: 0.3, holes: 0.2)
+    }
+
+    private func features(noise: Double, holes: Double) -> Augmentation {
+        // Noise is relative to each feature's spread, so it comes after normalisation.
+        let normal = input.normalized(Augmentation([]))
+        let steps: [Augmentation.Step] = [.gaussianNoise(deviation: noise)] + (holes > 0 ? [.mask(probability: holes)] : [])
+        return normal.then(Augmentation(steps))
+    }
+}
+
+/// What a method leaves behind.
+public struct LearningResult {
+    public var model: FittedModel
+    /// Loss and other numbers over the steps.
+    public var curves: [Report.Curve]
+    public var steps: Int
+    public var warnings: [String]
+
+    public init(model: FittedModel, curves: [Report.Curve] = [], steps: Int = 0, warnings: [String] = []) {
+        self.model = model
+        self.curves = curves
+        self.steps = steps
+        self.warnings = warnings
+    }
+}
+
+/// A way to learn. One file for each, one line in `Registry.swift`.
+public protocol Method {
+    associatedtype Config: Settings
+    static var info: MethodInfo { get }
+    init(_ config: Config)
+    func learn(_ context: LearningContext) throws -> LearningResult
+}
+
+extension LearningContext {
+    /// Trains `task` and gives back the trainer: what most methods do.
+    public func train(
+        _ task: any TrainingTask, _ settings: TrainingSettings, title: String, groups: [ParameterGroup]? = nil
+    ) throws -> Trainer {
+        let trainer = Trainer(task, data: data, settings: settings, seed: seed, groups: groups, workers: workers)
+        let display = progress(title, settings.minutes > 0 ? .seconds(settings.minutes * 60) : .steps(trainer.totalSteps))
+        defer { display?.finish() }
+        let every = Swift.max(trainer.totalSteps / 4, 1)
+        try trainer.run(progress: display, every: every, checkpoint: checkpoint.map { save in { try save(trainer) } })
+        return trainer
+    }
+}
+
+extension Trainer {
+    /// Loss and logs as curves of a report, thinned to at most `limit` points by averaging neighbours.
+    public func curves(_ stage: String, limit: Int = 300) -> [Report.Curve] {
+        func curve(_ name: String, _ steps: [Double], _ values: [Double]) -> Report.Curve {
+            let bin = Swift.max(1, (values.count + limit - 1) / limit)
+            let starts = Array(stride(from: 0, to: values.count, by: bin))
+            return Report.Curve(
+                chart: "\(stage): \(name)", name: name,
+                steps: starts.map { steps[min($0 + bin, values.count) - 1] },
+                values: starts.map { start in
+                    let part = values[start..<min(start + bin, values.count)]
+                    return part.reduce(0, +) / Double(part.count)
+                })
+        }
+        return [curve("loss", losses.indices.map { Double($0 + 1) }, losses)]
+            + logs.keys.sorted().map { curve($0, logs[$0]!.steps, logs[$0]!.values) }
+    }
+}
+
+extension Engine {
+    /// The environment of this process, as a run stores it.
+    public static var environment: RunEnvironment {
+        RunEnvironment(instructionSet: instructionSet, threads: threads, oneDNN: oneDNNVersion)
+    }
+}

@@ -1,0 +1,94 @@
+import FledgeCore
+import FledgeData
+import FledgeModels
+import FledgeNN
+import FledgeTrain
+
+/// Learning from the labelled samples alone: the baseline, and with a pretrained backbone fine-tuning.
+///
+/// Options for fine-tuning: a frozen backbone, lower rates for earlier layers, and L2-SP, which pulls the weights to
+/// where they started instead of to zero (Li et al. 2018, "Explicit inductive bias for transfer learning").
+public struct Supervised: Method {
+    public struct Config: Settings {
+        public enum View: String, Codable, Sendable, CaseIterable { case plain, weak, strong }
+
+        public var batchSize = 64
+        public var view = View.weak
+        public var labelSmoothing = 0.0
+        public var freezeBackbone = false
+        public var backboneRate = 1.0
+        public var layerDecay = 1.0
+        public var l2sp = 0.0
+        public var training = TrainingSettings()
+
+        public init() {
+            training.steps = 600
+            training.averaging = 0.99
+        }
+
+        public static let meanings = [
+            "batchSize": "labelled samples for each step",
+            "view": "augmentation of the samples: none, gentle or rough",
+            "labelSmoothing": "share of the target that is spread over all classes",
+            "freezeBackbone": "trains the head only",
+            "backboneRate": "learning rate of the backbone, relative to the head's",
+            "layerDecay": "further factor of the rate for each block below the last; 1 trains all alike",
+            "l2sp": "strength of the pull of the backbone to its starting weights",
+        ]
+    }
+
+    public static let info = MethodInfo(
+        "supervised", .supervised, summary: "Learns from the labelled samples alone; fine-tunes a pretrained network.",
+        paper: "LeCun et al. 1998, Gradient-based learning applied to document recognition; L2-SP: Li et al. 2018",
+        needs: [.labels])
+
+    let config: Config
+    public init(_ config: Config) { self.config = config }
+
+    public func learn(_ context: LearningContext) throws -> LearningResult {
+        let task = Task(config, context)
+        let groups = task.classifier.groups(
+            settings: config.training, backboneRate: config.backboneRate, layerDecay: config.layerDecay)
+        let trainer = try context.train(task, config.training, title: "supervised", groups: groups)
+        return try trainer.finished(
+            task.classifier, context, method: Self.info.name, curves: trainer.curves("supervised"))
+    }
+
+    final class Task: TrainingTask {
+        let classifier: Classifier
+        let feeds: [Feed]
+        private let config: Config
+        /// The starting weights for L2-SP, in the order of the backbone's parameters.
+        private let origin: [Tensor]
+        var trained: any Module { classifier }
+
+        init(_ config: Config, _ context: LearningContext) {
+            self.config = config
+            classifier = context.makeClassifier()
+            let view: Augmentation =
+                switch config.view {
+                case .plain: context.plainView
+                case .weak: context.weakView
+                case .strong: context.strongView
+                }
+            feeds = [Feed("labelled", from: .labelled, batchSize: config.batchSize, views: [view])]
+            origin = config.l2sp > 0 ? context.backbone.parameters().map { $0.item.value.detached() } : []
+            if config.freezeBackbone { context.backbone.freeze() }
+        }
+
+        func step(_ batches: [String: TrainingBatch], _ context: StepContext) throws -> StepOutput {
+            let batch = batches["labelled"]!
+            let logits = classifier(batch.views[0])
+            var loss = crossEntropy(logits, batch.labels, labelSmoothing: config.labelSmoothing)
+            if config.l2sp > 0 {
+                loss = loss + l2SP(classifier.backbone.parameters().map(\.item.value), from: origin) * config.l2sp
+            }
+            return StepOutput(loss, [("accuracy", batchAccuracy(logits, batch.labels))])
+        }
+    }
+}
+
+/// Half the squared distance of weights to their starting values (Li et al. 2018, equation 3).
+func l2SP(_ weights: [Tensor], from origin: [Tensor]) -> Tensor {
+    zip(weights, origin).reduce(Tensor(0)) { $0 + ($1.0 - $1.1).square().sum() } * 0.5
+}
