@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-quick test-onednn3 check lint format bench golden clean
+.PHONY: help setup build demo test test-quick test-onednn3 check lint format bench golden golden-models clean
 
 # One set of flags for the command and for its tests, so that the package is compiled once. Tests train, hence release.
 SWIFT_FLAGS := -c release -Xswiftc -enable-testing
@@ -46,6 +46,9 @@ bench: setup .venv/.complete ## Time Fledge and PyTorch side by side
 
 golden: .venv/.complete ## Regenerate the golden files of the tests from PyTorch
 	for script in Golden/*.py; do $(PYTHON) "$$script"; done
+
+golden-models: .venv/.complete ## Write the golden networks' weights to .build/golden-models/NAME.safetensors
+	$(PYTHON) Golden/models.py --weights .build/golden-models
 
 .venv/.complete: Scripts/venv.sh
 	Scripts/venv.sh

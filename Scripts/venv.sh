@@ -9,5 +9,5 @@ if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
 fi
 rm -rf .venv
 python3 -m venv .venv
-.venv/bin/pip install --quiet --disable-pip-version-check "torch==2.13.*" numpy
+.venv/bin/pip install --quiet --disable-pip-version-check "torch==2.13.*" torchvision timm safetensors pillow numpy
 touch .venv/.complete
