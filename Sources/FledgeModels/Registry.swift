@@ -51,7 +51,8 @@ public enum Models {
         }
     }
 
-    private static func visionTransformer(_ name: String, _ size: VisionTransformer.Size, parameters: Int) -> ModelEntry {
+    private static func visionTransformer(_ name: String, _ size: VisionTransformer.Size, parameters: Int) -> ModelEntry
+    {
         ModelEntry(
             name, "vision transformer of width \(size.width); timm's names on disk",
             paper: "Dosovitskiy et al. 2021, An image is worth 16x16 words; sizes of Touvron et al. 2021 (DeiT)",
@@ -59,8 +60,9 @@ public enum Models {
         ) { shape, random throws(ModelError) in
             guard let patch = VisionTransformer.patch(suiting: shape[0], shape[1]) else {
                 throw .unsupportedInput(
-                    model: name, shape: shape, reason: "no patch of 1, 2, 4, 8 or 16 pixels cuts it into 7 to 32 rows "
-                        + "and columns", advice: "resize the images, for example to 32 or 224 pixels")
+                    model: name, shape: shape,
+                    reason: "no patch of 1, 2, 4, 8 or 16 pixels cuts such an image into 7 to 32 rows and columns",
+                    advice: "resize the images, for example to 32 or 224 pixels")
             }
             return VisionTransformer(
                 size, image: (shape[0], shape[1]), patch: patch, channels: shape[2], random: &random)

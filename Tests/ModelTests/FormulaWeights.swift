@@ -40,12 +40,18 @@ extension GoldenModels.Network {
 /// The twin of `value` in `Golden/models.py`: numbers from the name of a tensor and the index, at a scale that suits.
 func formulaWeights(_ name: String, _ shape: [Int]) -> Tensor {
     if name.hasSuffix("num_batches_tracked") { return Tensor([1000], shape: []) }
-    let (offset, scale): (Double, Double) =
-        if name.hasSuffix("running_var") { (1, 0.5) }
-        else if name.hasSuffix("running_mean") { (0, 0.2) }
-        else if name == "cls_token" || name == "pos_embed" { (0, 0.5) }
-        else if shape.count == 1 { name.hasSuffix("weight") ? (1, 0.3) : (0, 0.1) }
-        else { (0, (6 / Double(shape.dropFirst().reduce(1, *))).squareRoot()) }
+    let (offset, scale): (Double, Double)
+    if name.hasSuffix("running_var") {
+        (offset, scale) = (1, 0.5)
+    } else if name.hasSuffix("running_mean") {
+        (offset, scale) = (0, 0.2)
+    } else if name == "cls_token" || name == "pos_embed" {
+        (offset, scale) = (0, 0.5)
+    } else if shape.count == 1 {
+        (offset, scale) = name.hasSuffix("weight") ? (1, 0.3) : (0, 0.1)
+    } else {
+        (offset, scale) = (0, (6 / Double(shape.dropFirst().reduce(1, *))).squareRoot())
+    }
     // FNV-1a of the name, a Weyl sequence, and the finaliser of MurmurHash3.
     let seed = name.utf8.reduce(UInt32(0x811C_9DC5)) { ($0 ^ UInt32($1)) &* 0x0100_0193 }
     let count = shape.reduce(1, *)

@@ -86,7 +86,8 @@ final class RegistryTests: XCTestCase {
         var random = RandomSource(seed: 1)
         let network = ResNet(.layers18, stem: .large, classes: 4, random: &random)
         let x = batch([64, 64, 3])
-        XCTAssertEqual(network.stages(x).map(\.shape), [[2, 16, 16, 64], [2, 8, 8, 128], [2, 4, 4, 256], [2, 2, 2, 512]])
+        XCTAssertEqual(
+            network.stages(x).map(\.shape), [[2, 16, 16, 64], [2, 8, 8, 128], [2, 4, 4, 256], [2, 2, 2, 512]])
         network.logits(x).square().mean().backward()
         for parameter in network.parameters() { XCTAssertNotNil(parameter.item.gradient, parameter.name) }
     }
@@ -94,7 +95,8 @@ final class RegistryTests: XCTestCase {
     func testMLPWithoutBatchNormHasBiases() {
         var random = RandomSource(seed: 1)
         let network = MLP(12, hidden: [8, 5], batchNorm: false, random: &random)
-        XCTAssertEqual(network.parameters().map(\.name), ["linear.0.weight", "linear.0.bias", "linear.1.weight", "linear.1.bias"])
+        XCTAssertEqual(
+            network.parameters().map(\.name), ["linear.0.weight", "linear.0.bias", "linear.1.weight", "linear.1.bias"])
         XCTAssertEqual(network(batch([2, 3, 2])).shape, [2, 5])
         XCTAssertNil(network.classifier)
     }
@@ -113,7 +115,8 @@ final class RegistryTests: XCTestCase {
         XCTAssertEqual(nearest.first, "resnet18")
         XCTAssert("\(failure("transformer", [8])!)".contains("vit-tiny"), "no list of what there is")
         for (name, shape) in [
-            ("resnet18", [10]), ("resnet18", [32, 32, 2]), ("vit-tiny", [5, 5, 3]), ("vit-tiny", [37, 37, 3]), ("mlp", []),
+            ("resnet18", [10]), ("resnet18", [32, 32, 2]), ("vit-tiny", [5, 5, 3]), ("vit-tiny", [37, 37, 3]),
+            ("mlp", []),
             ("mlp", [0]), ("small-conv", [0, 8, 1]),
         ] {
             guard case .unsupportedInput(let model, let stated, let reason, let advice) = failure(name, shape) else {
