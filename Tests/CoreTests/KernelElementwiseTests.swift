@@ -84,14 +84,14 @@ final class KernelElementwiseTests: KernelTestCase {
     ]
 
     func testUnaryOperations() {
-        withThreadCounts {
-            for n in Self.sizes {
-                for entry in Self.table {
-                    let x = numbers(n).map(entry.domain)
+        for n in Self.sizes {
+            // The longest arrays are there for the division among threads: two operations will do.
+            for entry in Self.table where n < 40000 || entry.op == FK_EXP || entry.op == FK_NEG {
+                let x = numbers(n).map(entry.domain), expected = x.doubles.map(entry.f)
+                withThreadCounts {
                     var y = [Float](repeating: -7, count: n)
                     fk_unary_p(entry.op, x, &y, Int64(n), entry.parameter)
-                    assertClose(
-                        y, x.doubles.map(entry.f), relative: entry.relative, absolute: entry.absolute, entry.name)
+                    assertClose(y, expected, relative: entry.relative, absolute: entry.absolute, entry.name)
                     var inPlace = x
                     inPlace.withUnsafeMutableBufferPointer {
                         fk_unary_p(entry.op, $0.baseAddress, $0.baseAddress, Int64(n), entry.parameter)
@@ -128,8 +128,8 @@ final class KernelElementwiseTests: KernelTestCase {
             (FK_EXP, -104, 0), (FK_EXP, -100, Float(exp(-100.0))), (FK_EXP, 0, 1), (FK_EXP, .nan, .nan),
             (FK_LOG, 0, -inf), (FK_LOG, -1, .nan), (FK_LOG, inf, inf), (FK_LOG, .nan, .nan), (FK_LOG, 1, 0),
             (FK_LOG, 0x1p-140, Float(-140 * log(2.0))), (FK_LOG1P, -1, -inf), (FK_LOG1P, -2, .nan),
-            (FK_LOG1P, inf, inf), (FK_LOG1P, 1e-12, 1e-12), (FK_LOG1P, 1e30, 69.077553), (FK_EXPM1, 1e-12, 1e-12), (FK_EXPM1, 89, inf),
-            (FK_EXPM1, 88.5, Float(exp(88.5))), (FK_EXPM1, -inf, -1), (FK_EXPM1, .nan, .nan),
+            (FK_LOG1P, inf, inf), (FK_LOG1P, 1e-12, 1e-12), (FK_LOG1P, 1e30, 69.077553), (FK_EXPM1, 1e-12, 1e-12),
+            (FK_EXPM1, 89, inf), (FK_EXPM1, 88.5, Float(exp(88.5))), (FK_EXPM1, -inf, -1), (FK_EXPM1, .nan, .nan),
             (FK_TANH, inf, 1), (FK_TANH, -inf, -1), (FK_TANH, 1e-10, 1e-10), (FK_TANH, .nan, .nan),
             (FK_SIGMOID, inf, 1), (FK_SIGMOID, -inf, 0), (FK_SIGMOID, -100, Float(exp(-100.0))),
             (FK_SIGMOID, .nan, .nan), (FK_SOFTPLUS, 200, 200), (FK_SOFTPLUS, -200, 0), (FK_SOFTPLUS, .nan, .nan),
@@ -180,7 +180,7 @@ final class KernelElementwiseTests: KernelTestCase {
     func testBinaryOperationsBroadcast() {
         // Shape, strides of a, strides of b.
         let cases: [([Int64], [Int64], [Int64])] = [
-            ([], [], []), ([0], [1], [1]), ([1], [1], [1]), ([17], [1], [1]), ([40000], [1], [1]), ([33], [1], [0]),
+            ([], [], []), ([0], [1], [1]), ([1], [1], [1]), ([17], [1], [1]), ([35000], [1], [1]), ([33], [1], [0]),
             ([33], [0], [1]), ([5, 7], [7, 1], [0, 1]), ([5, 37], [0, 1], [37, 1]), ([5, 37], [37, 1], [1, 0]),
             ([6, 5], [1, 6], [5, 1]), ([3, 1, 4, 5], [20, 20, 5, 1], [5, 5, 0, 1]), ([2, 3, 4], [12, 4, 1], [4, 0, 1]),
             ([2, 3, 4], [1, 2, 6], [1, 2, 6]), ([300, 3], [3, 1], [0, 1]), ([4, 9], [-9, 1], [9, 1]),
@@ -194,14 +194,14 @@ final class KernelElementwiseTests: KernelTestCase {
             (FK_EQ, { $0 == $1 }), (FK_NE, { $0 != $1 }), (FK_LT, { $0 < $1 }), (FK_LE, { $0 <= $1 }),
             (FK_GT, { $0 > $1 }), (FK_GE, { $0 >= $1 }),
         ]
+        let a = numbers(50000, seed: 3).map { ($0 * 4).rounded() / 4 + 3 }
+        let b = numbers(50000, seed: 4).map { ($0 * 4).rounded() / 4 + 3 }
+        let condition: [UInt8] = (0..<50000).map { $0 % 3 == 0 ? 0 : UInt8($0 % 200 + 1) }
         withThreadCounts {
             for (shape, strideA, strideB) in cases {
                 let count = shape.reduce(1, *)
-                // Negative strides start from the end.
-                let a = numbers(50000, seed: 3).map { ($0 * 4).rounded() / 4 + 3 }
-                let b = numbers(50000, seed: 4).map { ($0 * 4).rounded() / 4 + 3 }
                 let indexA = indices(shape, strideA), indexB = indices(shape, strideB)
-                let base = 300
+                let base = 300  // room for negative strides
                 let label = "\(shape) \(strideA) \(strideB)"
                 func at(_ body: (UnsafePointer<Float>, UnsafePointer<Float>) -> Void) {
                     a.withUnsafeBufferPointer { pa in
@@ -220,7 +220,6 @@ final class KernelElementwiseTests: KernelTestCase {
                     let expected: [UInt8] = zip(indexA, indexB).map { f(a[base + $0], b[base + $1]) ? 1 : 0 }
                     XCTAssertEqual(y, expected, label)
                 }
-                let condition: [UInt8] = (0..<50000).map { $0 % 3 == 0 ? 0 : UInt8($0 % 200 + 1) }
                 var y = [Float](repeating: 0, count: Int(count))
                 condition.withUnsafeBufferPointer { c in
                     let start = c.baseAddress! + base

@@ -179,8 +179,8 @@ void fk_batch_norm_grad(
 
 // ---- Pooling, NHWC -------------------------------------------------------------------------------------------------
 
-/// The geometry of a pooling: input [n, h, w, c], output [n, oh, ow, c], kernel, stride, padding, dilation. Every window
-/// must touch the input. Average pooling knows no dilation.
+/// The geometry of a pooling: input [n, h, w, c], output [n, oh, ow, c], kernel, stride, padding, dilation. Every
+/// window must touch the input. Average pooling knows no dilation.
 typedef struct fk_pool_shape {
     int64_t n, h, w, c;
     int64_t kernel_h, kernel_w, stride_h, stride_w;
@@ -238,8 +238,8 @@ typedef enum fk_winograd_direction {
     FK_WINOGRAD_FORWARD, FK_WINOGRAD_BACKWARD_DATA, FK_WINOGRAD_BACKWARD_WEIGHTS
 } fk_winograd_direction;
 
-/// 1 where these kernels beat direct convolution, by a fixed rule: c and k multiples of 16 from 32 to 4096, padding 0 to
-/// 2, and at least AVX2.
+/// 1 where these kernels beat direct convolution, by a fixed rule: c and k multiples of 16 from 32 to 4096, padding 0
+/// to 2, and at least AVX2.
 int fk_winograd_supported(int64_t n, int64_t h, int64_t w, int64_t c, int64_t k, int64_t pad);
 /// Bytes of scratch (64-byte aligned) that a call needs with the present instruction set and number of threads.
 size_t fk_winograd_scratch(
