@@ -20,8 +20,11 @@ struct FledgeCommand: ParsableCommand {
             """,
         version: FledgeVersion.current,
         groupedSubcommands: [
-            CommandGroup(name: "Learn", subcommands: [LearnCommand.self]),
-            CommandGroup(name: "Look around", subcommands: [Doctor.self]),
+            CommandGroup(name: "Learn", subcommands: [LearnCommand.self, Train.self]),
+            CommandGroup(name: "Use what was learned", subcommands: [Evaluate.self, Embed.self, Predict.self]),
+            CommandGroup(
+                name: "Look around",
+                subcommands: [MethodsCommand.self, ModelsCommand.self, DataCommand.self, Doctor.self]),
         ])
 
     static func main() {

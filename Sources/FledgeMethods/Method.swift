@@ -52,8 +52,8 @@ public struct LearningContext {
     public var flip = true
     /// Makes the progress display of a stage.
     public var progress: (_ title: String, _ goal: TrainingProgress.Goal) -> TrainingProgress? = { _, _ in nil }
-    /// Called every so often, with what is needed to continue.
-    public var checkpoint: ((Trainer) throws -> Void)?
+    /// Where numbers and checkpoints go while training; nil keeps nothing.
+    public var folder: RunFolder?
 
     public init(data: TrainingData, backbone: any Backbone, modelName: String, seed: UInt64) {
         self.data = data
@@ -118,9 +118,38 @@ extension LearningContext {
         let trainer = Trainer(task, data: data, settings: settings, seed: seed, groups: groups, workers: workers)
         let display = progress(title, settings.minutes > 0 ? .seconds(settings.minutes * 60) : .steps(trainer.totalSteps))
         defer { display?.finish() }
-        let every = Swift.max(trainer.totalSteps / 4, 1)
-        try trainer.run(progress: display, every: every, checkpoint: checkpoint.map { save in { try save(trainer) } })
+        guard let folder else {
+            try trainer.run(progress: display)
+            return trainer
+        }
+        try trainer.run(
+            progress: display,
+            record: { step, numbers in
+                var record: [String: Double] = ["step": Double(step)]
+                for (name, value) in numbers { record[name] = value }
+                try folder.appendMetrics(StageRecord(stage: title, numbers: record))
+            }, every: Swift.max(trainer.totalSteps / 4, 1),
+            checkpoint: { try folder.saveCheckpoint(of: trainer, stage: title) })
         return trainer
+    }
+}
+
+/// One line of `metrics.jsonl`: the stage, and beside it the step, the loss and what else was watched.
+private struct StageRecord: Encodable {
+    let stage: String
+    let numbers: [String: Double]
+
+    private struct Key: CodingKey {
+        let stringValue: String
+        var intValue: Int? { nil }
+        init(stringValue: String) { self.stringValue = stringValue }
+        init?(intValue: Int) { nil }
+    }
+
+    func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: Key.self)
+        try container.encode(stage, forKey: Key(stringValue: "stage"))
+        for (name, value) in numbers { try container.encode(value, forKey: Key(stringValue: name)) }
     }
 }
 

@@ -43,6 +43,7 @@ public struct Learn {
             context.flip = recipe.flip
             context.workers = settings.workers
             context.progress = progress
+            context.folder = folder
             return context
         }
 

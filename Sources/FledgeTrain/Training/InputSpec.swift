@@ -38,6 +38,11 @@ public struct InputSpec: Codable, Hashable, Sendable {
         }
     }
 
+    /// What networks with published ImageNet weights expect: colour pictures of this size, and ImageNet's statistics.
+    public static func imageNet(size: Int = 224) -> InputSpec {
+        InputSpec(shape: [size, size, 3], mean: [0.485, 0.456, 0.406], deviation: [0.229, 0.224, 0.225])
+    }
+
     public var isImage: Bool { shape.count == 3 }
     public var channels: Int { shape[shape.count - 1] }
     /// The side of square images; 0 for tables.

@@ -97,11 +97,13 @@ public final class Trainer {
     /// Trains to the end.
     /// - Parameters:
     ///   - progress: told of every step.
+    ///   - record: called after every update with its number, the loss and the logs.
     ///   - every: calls `checkpoint` after so many updates.
     /// - Throws: `NumericFailure` before an update with a loss that is no number, `StoppedBySignal`, and what loaders
     ///   and the task throw.
     public func run(
-        progress: TrainingProgress? = nil, every: Int = .max, checkpoint: (() throws -> Void)? = nil
+        progress: TrainingProgress? = nil, record: ((Int, [(String, Double)]) throws -> Void)? = nil,
+        every: Int = .max, checkpoint: (() throws -> Void)? = nil
     ) throws {
         task.train()
         let streams = loaders.map { ($0.name, $0.loader.stream(from: step * settings.accumulation)) }
@@ -130,6 +132,7 @@ public final class Trainer {
             progress?.waitedForData(seconds: now - waited)
             waited = now
             progress?.update(step: step, [("loss", loss)] + logs)
+            try record?(step, [("loss", loss)] + logs)
             if step % every == 0 { try checkpoint?() }
         }
     }

@@ -1,0 +1,96 @@
+import ArgumentParser
+import Fledge
+import Foundation
+
+/// A run as it is named on the command line: its folder, or the model file itself.
+enum RunReference {
+    /// - Throws: `RunError` when there is no model there.
+    static func model(_ reference: String) throws -> FittedModel {
+        var isFolder: ObjCBool = false
+        if FileManager.default.fileExists(atPath: reference, isDirectory: &isFolder), !isFolder.boolValue {
+            return try FittedModel.load(from: reference)
+        }
+        let folder = try RunFolder.open(at: reference)
+        guard FileManager.default.fileExists(atPath: folder.modelPath) else {
+            throw RunError.notARun(folder.path, missing: "model.safetensors")
+        }
+        return try FittedModel.load(from: folder.modelPath)
+    }
+}
+
+/// Which network, and with what weights.
+struct NetworkOptions: ParsableArguments {
+    @Option(help: "The network, of `fledge models`.")
+    var model: String?
+
+    @Option(help: "Starting weights: a run, or a safetensors file with torchvision's or timm's names.")
+    var weights: String?
+
+    @Option(help: "Side that pictures are brought to. Default: their own up to 64 pixels.")
+    var imageSize: Int?
+
+    /// The network for samples of `input`, with its weights loaded.
+    /// - Returns: its registered name and itself.
+    func make(for input: InputSpec, seed: UInt64) throws -> (name: String, backbone: any Backbone) {
+        var random = RandomSource(seed: seed).stream("backbone")
+        let given = try weights.flatMap { try fledgeModel($0) }
+        let name = model ?? given?.modelName ?? (input.isImage ? "small-conv" : "mlp")
+        let backbone = try Models.make(name, inputShape: input.shape, random: &random)
+        if let given {
+            try backbone.load(given.backbone.state())
+        } else if let weights {
+            try PretrainedWeights.load(weights, into: backbone, withClassifier: false)
+        }
+        return (name, backbone)
+    }
+
+    /// A model that Fledge wrote, or nil for weights from elsewhere.
+    private func fledgeModel(_ path: String) throws -> FittedModel? {
+        var isFolder: ObjCBool = false
+        FileManager.default.fileExists(atPath: path, isDirectory: &isFolder)
+        if isFolder.boolValue { return try RunReference.model(path) }
+        return try SafetensorsFile(path).metadata["fledge"] == nil ? nil : FittedModel.load(from: path)
+    }
+}
+
+/// The data of a command and how to read it.
+struct DataOptionsGroup: ParsableArguments {
+    @Option(help: "A path, or the bundled name `digits`.")
+    var data: String
+
+    @Option(help: "The column of a table that holds the class. Default: one with a usual name, else the last.")
+    var labelColumn: String?
+
+    @Option(help: ArgumentHelp("A column of a table to leave out.", valueName: "name"))
+    var dropColumn: [String] = []
+
+    @Option(help: "Share of the training samples that becomes the test split where there is none.")
+    var holdOut: Double?
+
+    func validate() throws {
+        if let holdOut, !(holdOut > 0 && holdOut < 1) { throw ValidationError("--hold-out must be between 0 and 1") }
+    }
+
+    func open(seed: Int = 0) throws -> OpenedData {
+        var options = DataOptions()
+        if let labelColumn { options.labelColumn = .named(labelColumn) }
+        options.dropColumns = dropColumn
+        options.holdOut = holdOut
+        options.seed = UInt64(seed)
+        return try DataSource.open(data, options: options)
+    }
+}
+
+enum Split: String, ExpressibleByArgument, CaseIterable {
+    case test, train, all
+
+    /// The samples of a split, in the data's order. `nil` means the test split where there is one, else all.
+    static func samples(of data: OpenedData, _ split: Split?) throws -> [any Dataset] {
+        switch split {
+        case .test: [try data.requireTest()]
+        case .train: [data.train]
+        case .all: [data.train] + (data.test.map { [$0] } ?? [])
+        case nil: [data.test ?? data.train]
+        }
+    }
+}
