@@ -45,9 +45,15 @@ public final class FittedModel: Module {
 
     /// Class probabilities [N * classes] of features [N, D]. Stops when the model cannot classify.
     public func probabilities(features: Tensor) -> [Float] {
-        if let head { return noGradient { head(features).softmax() }.floats() }
-        guard let bank, let distributions else { stop("this model has learned no classes: it has features only") }
-        return LabelSpreadingGraph.classify(features, bank: bank.value, distributions: distributions.value)
+        let byHead = head.map { head in noGradient { head(features).softmax() }.floats() }
+        guard let bank, let distributions else {
+            guard let byHead else { stop("this model has learned no classes: it has features only") }
+            return byHead
+        }
+        let byNeighbours = LabelSpreadingGraph.classify(
+            features, bank: bank.value, distributions: distributions.value)
+        // With both, they vote with equal weight.
+        return byHead.map { zip($0, byNeighbours).map { ($0 + $1) / 2 } } ?? byNeighbours
     }
 
     public func probabilities(of dataset: any Dataset) throws -> [Float] {

@@ -74,8 +74,14 @@ public struct LearningContext {
     public var weakView: Augmentation {
         input.isImage ? input.normalized(.weak(size: input.size, flip: flip)) : features(noise: 0.1, holes: 0)
     }
-    public var strongView: Augmentation {
-        input.isImage ? input.normalized(.strong(size: input.size, flip: flip)) : features(noise: 0.3, holes: 0.2)
+    public var strongView: Augmentation { strongView() }
+    /// - Parameters:
+    ///   - magnitude: strength of RandAugment's operations, 0...1.
+    ///   - cutout: side of the hole, as a share of the picture's.
+    public func strongView(magnitude: Double = 1, cutout: Double = 0.5) -> Augmentation {
+        input.isImage
+            ? input.normalized(.strong(size: input.size, flip: flip, magnitude: magnitude, cutout: cutout))
+            : features(noise: 0.3 * magnitude, holes: 0.4 * cutout)
     }
 
     private func features(noise: Double, holes: Double) -> Augmentation {

@@ -130,16 +130,16 @@ extension Augmentation {
 
     /// Strong views as FixMatch has them (Sohn et al. 2020): the weak view, two operations of RandAugment and cutout.
     /// Where `flip` is off (digits), operations that change levels without a limit are left out too and `fill` is 0.
-    public static func strong(size: Int, flip: Bool = true, shift: Double = 0.125, magnitude: Double = 1)
-        -> Augmentation
-    {
+    public static func strong(
+        size: Int, flip: Bool = true, shift: Double = 0.125, magnitude: Double = 1, cutout: Double = 0.5
+    ) -> Augmentation {
         let fill: Float = flip ? 0.5 : 0
         return weak(size: size, flip: flip, shift: shift).then(
             Augmentation([
                 .randAugment(
                     count: 2, magnitude: magnitude,
                     operations: flip ? RandAugment.Operation.allCases : RandAugment.Operation.forDigits,
-                    border: .constant(fill)), .cutout(size: 0.5, fill: fill),
+                    border: .constant(fill)), .cutout(size: cutout, fill: fill),
             ]))
     }
 

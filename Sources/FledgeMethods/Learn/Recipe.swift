@@ -14,10 +14,20 @@ struct Recipe {
     let learning: FixMatch.Config
     private(set) var choices: [Report.Choice] = []
 
+    /// The side that photos of several sizes are brought to.
+    static let photoSize = 48
+
     /// - Throws: `DataError` when samples cannot be read, `ModelError` for an unknown network.
     init(_ settings: LearnSettings, _ dataset: any Dataset) throws {
-        input = try InputSpec(measuring: dataset, size: settings.imageSize > 0 ? settings.imageSize : nil)
+        let measured = try InputSpec(measuring: dataset, size: settings.imageSize > 0 ? settings.imageSize : nil)
+        // Photos of any size: what a CPU learns in minutes.
+        let isLarge = settings.imageSize == 0 && measured.isImage && (dataset as? ImageDataset)?.uniformSize == nil
+        input = isLarge ? try InputSpec(measuring: dataset, size: Self.photoSize) : measured
         let samples = dataset.count
+        if isLarge {
+            choices.append(
+                .init("picture size", "\(Self.photoSize) pixels", why: "photos of several sizes; small enough to learn from in minutes on a CPU"))
+        }
 
         if settings.model != "auto" {
             modelName = try Models.entry(named: settings.model).name
@@ -40,35 +50,43 @@ struct Recipe {
             choices.append(.init("mirrored views", flip ? "yes" : "no", why: reason))
         }
 
-        // Work for a picture of 28 x 28: smaller ones are cheaper, so that they may be seen more often.
+        // Steps for pictures of 28 x 28 pixels and below; larger ones cost more, and get fewer.
+        let steps = Int(600 / max(1, Double(input.size) / 28))
         let labels = settings.labelsPerClass * dataset.classNames.count
         var supervised = settings.supervised
         supervised.batchSize = min(supervised.batchSize, max(labels, 8))
-        if supervised.training.steps == 0 { supervised.training.steps = 600 }
+        if supervised.training.steps == 0 { supervised.training.steps = steps }
 
         var pretraining = settings.pretraining
         pretraining.batchSize = min(pretraining.batchSize, samples)
-        if pretraining.training.steps == 0 {
-            let epoch = max(1, samples / pretraining.batchSize)
-            pretraining.training.steps =
-                pretraining.training.epochs > 0
-                ? Int((pretraining.training.epochs * Double(epoch)).rounded()) : min(epoch * 30, 400)
+        if pretraining.training.steps == 0, pretraining.training.epochs == 0 { pretraining.training.steps = steps }
+        if !flip {
+            // Letters and digits are never mirrored, but written a little turned and slanted.
+            let standard = SimCLR.Config()
+            if pretraining.rotation == standard.rotation { pretraining.rotation = 15 }
+            if pretraining.shear == standard.shear { pretraining.shear = 10 }
+            if pretraining.cropScale == standard.cropScale { pretraining.cropScale = 0.5 }
         }
 
         var learning = settings.learning
         learning.batchSize = min(learning.batchSize, max(labels, 8))
-        if learning.training.steps == 0 { learning.training.steps = 1000 }
+        if learning.training.steps == 0 { learning.training.steps = steps }
+        if input.isImage, input.size <= 16, learning.magnitude == FixMatch.Config().magnitude,
+            learning.cutout == FixMatch.Config().cutout
+        {
+            learning.magnitude = 0.3
+            learning.cutout = 0
+            choices.append(.init("rough views", "gentle", why: "pictures of \(input.size) pixels lose what they show when much is changed"))
+        }
 
         // A time limit is shared out by what each stage gains from it.
         if settings.minutes > 0 {
             supervised.training.minutes = settings.minutes * 0.1
             pretraining.training.minutes = input.isImage ? settings.minutes * 0.25 : 0
             learning.training.minutes = settings.minutes * (input.isImage ? 0.6 : 0.85)
-            for keyPath in [\TrainingSettings.steps] {
-                supervised.training[keyPath: keyPath] = 0
-                pretraining.training[keyPath: keyPath] = 0
-                learning.training[keyPath: keyPath] = 0
-            }
+            supervised.training.steps = 0
+            pretraining.training.steps = 0
+            learning.training.steps = 0
         }
         self.supervised = supervised
         self.pretraining = input.isImage ? pretraining : nil

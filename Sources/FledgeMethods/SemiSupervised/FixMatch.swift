@@ -12,6 +12,8 @@ public struct FixMatch: Method {
         public var unlabelledRatio = 3
         public var threshold = 0.95
         public var unlabelledWeight = 1.0
+        public var magnitude = 1.0
+        public var cutout = 0.5
         public var distributionAlignment = true
         public var backboneRate = 1.0
         public var training = TrainingSettings()
@@ -29,6 +31,8 @@ public struct FixMatch: Method {
             "unlabelledRatio": "unlabelled samples for each labelled one in a step (mu)",
             "threshold": "confidence from which a prediction becomes a label (tau)",
             "unlabelledWeight": "weight of the unlabelled loss (lambda)",
+            "magnitude": "strength of the rough views, 0 to 1",
+            "cutout": "side of the hole in rough views, as a share of the picture's; 0 cuts none",
             "distributionAlignment": "brings the predicted class shares towards those of the labels (ReMixMatch, Berthelot et al. 2020)",
             "backboneRate": "learning rate of the backbone, relative to the head's",
         ]
@@ -69,7 +73,8 @@ public struct FixMatch: Method {
         init(_ config: Config, _ context: LearningContext) {
             self.config = config
             classifier = context.makeClassifier()
-            let (weak, strong) = (context.weakView, context.strongView)
+            let weak = context.weakView
+            let strong = context.strongView(magnitude: config.magnitude, cutout: config.cutout)
             feeds = [
                 Feed("labelled", from: .labelled, batchSize: config.batchSize, views: [weak]),
                 Feed(
