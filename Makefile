@@ -41,14 +41,13 @@ lint: ## Check formatting and the rules of the house
 format: ## Format every Swift file in place
 	swift format format --in-place --recursive --parallel $(SWIFT_TREES)
 
-bench: setup .venv/.complete ## Time Fledge and PyTorch side by side
+bench: setup ## Time Fledge and PyTorch side by side
+	Scripts/venv.sh
 	PYTHON=$(PYTHON) Benchmarks/run.sh
 
-golden: .venv/.complete ## Regenerate the golden files of the tests from PyTorch
-	for script in Golden/*.py; do $(PYTHON) "$$script"; done
-
-.venv/.complete: Scripts/venv.sh
-	Scripts/venv.sh
+golden: ## Regenerate the golden files of the tests from PyTorch
+	Scripts/venv.sh torchvision timm safetensors pillow
+	for name in ops layers optimizers models; do $(PYTHON) Golden/$$name.py; done
 
 clean: ## Remove everything that was built
 	rm -rf .build .build-* .venv

@@ -1,3 +1,4 @@
+import Fledge
 import Foundation
 import XCTest
 
@@ -98,6 +99,19 @@ final class DocumentationTests: XCTestCase {
             for target in named { XCTAssertTrue(targets.contains(target), "\(document.name) names make \(target)") }
         }
         XCTAssertGreaterThan(count, 8)
+    }
+
+    /// Every method and every network has its row in the README, with the family and what it needs.
+    func testTablesAreComplete() throws {
+        let readme = try Document("README.md").text
+        for info in Methods.all.map(\.info) {
+            let row = try XCTUnwrap(
+                readme.split(separator: "\n").first { $0.hasPrefix("| `\(info.name)` |") }, "no row for \(info.name)")
+            for cell in [info.family.rawValue, info.needs.map(\.rawValue).joined(separator: ", ")] {
+                XCTAssertTrue(row.contains("| \(cell) |"), "\(info.name): \(cell)")
+            }
+        }
+        for model in Models.all { XCTAssertTrue(readme.contains("`\(model.name)`"), "no row for \(model.name)") }
     }
 
     func testQuickStartIsTheProgram() throws {
