@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-quick test-onednn3 check lint format bench golden clean
+.PHONY: help setup build demo test test-quick test-onednn3 check lint format bench golden golden-models clean
 
 # One set of flags for the command and for its tests, so that the package is compiled once. Tests train, hence release.
 SWIFT_FLAGS := -c release -Xswiftc -enable-testing
@@ -48,6 +48,10 @@ bench: build ## Time Fledge and PyTorch side by side
 golden: ## Regenerate the golden files of the tests from PyTorch
 	Scripts/venv.sh torchvision timm safetensors pillow
 	for name in ops layers optimizers models; do $(PYTHON) Golden/$$name.py; done
+
+golden-models: ## Write the golden networks' weights to .build/golden-models/NAME.safetensors
+	Scripts/venv.sh torchvision timm safetensors pillow
+	$(PYTHON) Golden/models.py --weights .build/golden-models
 
 clean: ## Remove everything that was built
 	rm -rf .build .build-* .venv

@@ -38,7 +38,12 @@ extension FileError: ExitCoded {
 }
 
 extension ModelError: ExitCoded {
-    var exitStatus: ExitStatus { .usage }
+    var exitStatus: ExitStatus {
+        switch self {
+        case .unknown, .unsupportedInput: .usage
+        case .weights: .badModel
+        }
+    }
 }
 
 extension MethodError: ExitCoded {
