@@ -37,7 +37,7 @@ struct Predict: ParsableCommand {
                 "this run has learned no classes", why: "\(model.method) does not look at labels",
                 next: "train a classifier from it: fledge train fixmatch --weights \(reference) --data ...")
         }
-        let data = try source.open()
+        let data = try source.open(for: model.input)
         var lines: [String] = []
         for set in try Split.samples(of: data, split) {
             let probabilities = try model.probabilities(of: set)
