@@ -40,13 +40,17 @@ final class Samples: Sendable {
     /// Pictures of 8 x 8: the left or the right half bright, every picture a little different.
     static func halves(_ count: Int) -> [UInt8] {
         (0..<count).flatMap { i in
-            (0..<64).map { UInt8((($0 % 8 < 4) == (i % 2 == 0) ? 180 : 20) + (i * 7 + $0 * 3) % 20) }
+            (0..<64).map { place -> UInt8 in
+                let isBright = (place % 8 < 4) == (i % 2 == 0)
+                return UInt8((isBright ? 180 : 20) + (i * 7 + place * 3) % 20)
+            }
         }
     }
 
     /// The bytes of an IDX file of unsigned bytes.
     static func idx(_ shape: [Int], _ data: [UInt8]) -> [UInt8] {
-        [0, 0, 8, UInt8(shape.count)] + shape.flatMap { size in (0..<4).map { UInt8(size >> (24 - 8 * $0) & 255) } } + data
+        let sizes = shape.flatMap { size -> [UInt8] in [24, 16, 8, 0].map { UInt8(size >> $0 & 255) } }
+        return [0, 0, 8, UInt8(shape.count)] + sizes + data
     }
 
     /// A PNG of 8 x 8.
