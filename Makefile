@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-quick test-onednn3 check lint format bench golden clean
+.PHONY: help setup build demo test test-quick test-onednn3 check lint format bench golden golden-models clean
 
 # One set of flags for the command and for its tests, so that the package is compiled once. Tests train, hence release.
 SWIFT_FLAGS := -c release -Xswiftc -enable-testing
@@ -41,14 +41,17 @@ lint: ## Check formatting and the rules of the house
 format: ## Format every Swift file in place
 	swift format format --in-place --recursive --parallel $(SWIFT_TREES)
 
-bench: setup .venv/.complete ## Time Fledge and PyTorch side by side
+bench: setup ## Time Fledge and PyTorch side by side
+	Scripts/venv.sh
 	PYTHON=$(PYTHON) Benchmarks/run.sh
 
-golden: .venv/.complete ## Regenerate the golden files of the tests from PyTorch
-	for script in Golden/*.py; do $(PYTHON) "$$script"; done
+golden: ## Regenerate the golden files of the tests from PyTorch
+	Scripts/venv.sh torchvision timm safetensors pillow
+	for name in ops layers optimizers models; do $(PYTHON) Golden/$$name.py; done
 
-.venv/.complete: Scripts/venv.sh
-	Scripts/venv.sh
+golden-models: ## Write the golden networks' weights to .build/golden-models/NAME.safetensors
+	Scripts/venv.sh torchvision timm safetensors pillow
+	$(PYTHON) Golden/models.py --weights .build/golden-models
 
 clean: ## Remove everything that was built
 	rm -rf .build .build-* .venv

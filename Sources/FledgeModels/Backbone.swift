@@ -18,7 +18,8 @@ extension Backbone {
     /// What the network's own classifier makes of the features: [N, classes]. Stops when there is none.
     public func logits(_ x: Tensor) -> Tensor {
         guard let classifier else {
-            stop("logits: this \(type(of: self)) was made without a classifier; give it a number of classes, or use Classifier")
+            stop(
+                "logits: this \(type(of: self)) has no classifier; make it with a number of classes, or use Classifier")
         }
         return classifier(self(x))
     }

@@ -7,22 +7,22 @@ public enum Models {
         ModelEntry(
             "mlp", "two hidden layers of 256 with batch norm; flattens images",
             paper: "Rumelhart, Hinton and Williams 1986, Learning representations by back-propagating errors",
-            input: .table, standardShape: [64]
+            input: .table, standardShape: [64], parameters: 82_944
         ) { shape, random in MLP(shape.reduce(1, *), random: &random) },
         ModelEntry(
             "small-conv", "four 3x3 convolutions for small images, quick on a CPU",
             paper: "Springenberg et al. 2015, Striving for simplicity: the all convolutional net",
-            input: .image, standardShape: [32, 32, 3]
+            input: .image, standardShape: [32, 32, 3], parameters: 388_896
         ) { shape, random in SmallConv(channels: shape[2], random: &random) },
         ModelEntry(
             "raw", "no network: the values of the sample themselves", paper: "a baseline", input: .table,
-            standardShape: [64]
+            standardShape: [64], parameters: 0
         ) { shape, _ in RawValues(shape.reduce(1, *)) },
-        resNet("resnet18", .layers18),
-        resNet("resnet34", .layers34),
-        resNet("resnet50", .layers50),
-        visionTransformer("vit-tiny", .tiny),
-        visionTransformer("vit-small", .small),
+        resNet("resnet18", .layers18, parameters: 11_176_512),
+        resNet("resnet34", .layers34, parameters: 21_284_672),
+        resNet("resnet50", .layers50, parameters: 23_508_032),
+        visionTransformer("vit-tiny", .tiny, parameters: 5_524_416),
+        visionTransformer("vit-small", .small, parameters: 21_665_664),
     ]
 
     /// The network of that name. Throws `ModelError.unknown` with the names like it.
@@ -41,26 +41,28 @@ public enum Models {
         try entry(named: name).make(inputShape: inputShape, random: &random)
     }
 
-    private static func resNet(_ name: String, _ depth: ResNet.Depth) -> ModelEntry {
+    private static func resNet(_ name: String, _ depth: ResNet.Depth, parameters: Int) -> ModelEntry {
         ModelEntry(
             name, "residual network of \(depth.rawValue) layers; torchvision's names on disk",
             paper: "He et al. 2016, Deep residual learning for image recognition",
-            input: .image, standardShape: [224, 224, 3]
+            input: .image, standardShape: [224, 224, 3], parameters: parameters
         ) { shape, random in
             ResNet(depth, stem: .suiting(shape[0], shape[1]), channels: shape[2], random: &random)
         }
     }
 
-    private static func visionTransformer(_ name: String, _ size: VisionTransformer.Size) -> ModelEntry {
+    private static func visionTransformer(_ name: String, _ size: VisionTransformer.Size, parameters: Int) -> ModelEntry
+    {
         ModelEntry(
             name, "vision transformer of width \(size.width); timm's names on disk",
             paper: "Dosovitskiy et al. 2021, An image is worth 16x16 words; sizes of Touvron et al. 2021 (DeiT)",
-            input: .image, standardShape: [224, 224, 3]
+            input: .image, standardShape: [224, 224, 3], parameters: parameters
         ) { shape, random throws(ModelError) in
             guard let patch = VisionTransformer.patch(suiting: shape[0], shape[1]) else {
                 throw .unsupportedInput(
-                    model: name, shape: shape, reason: "no patch of 1, 2, 4, 8 or 16 pixels cuts it into 7 to 32 rows "
-                        + "and columns", advice: "resize the images, for example to 32 or 224 pixels")
+                    model: name, shape: shape,
+                    reason: "no patch of 1, 2, 4, 8 or 16 pixels cuts such an image into 7 to 32 rows and columns",
+                    advice: "resize the images, for example to 32 or 224 pixels")
             }
             return VisionTransformer(
                 size, image: (shape[0], shape[1]), patch: patch, channels: shape[2], random: &random)
@@ -85,18 +87,22 @@ public struct ModelEntry: Sendable {
     public let input: Input
     /// A sample's shape in the paper, or the usual one: what `parameterCount` is about.
     public let standardShape: [Int]
+    /// Counted by hand so that listing the networks need not make them; a test makes and counts them.
+    private let standardCount: Int
     private let build: Builder
 
     typealias Builder = @Sendable (_ shape: [Int], _ random: inout RandomSource) throws(ModelError) -> any Backbone
 
     init(
-        _ name: String, _ summary: String, paper: String, input: Input, standardShape: [Int], build: @escaping Builder
+        _ name: String, _ summary: String, paper: String, input: Input, standardShape: [Int], parameters: Int,
+        build: @escaping Builder
     ) {
         self.name = name
         self.summary = summary
         self.paper = paper
         self.input = input
         self.standardShape = standardShape
+        standardCount = parameters
         self.build = build
     }
 
@@ -114,10 +120,11 @@ public struct ModelEntry: Sendable {
         return try build(inputShape, &random)
     }
 
-    /// How many numbers the parameters hold, without a classifier; nil for shapes that the network does not take.
-    /// Makes the network to count them.
+    /// How many numbers the parameters hold, without a classifier: for samples of `standardShape`, or of another, for
+    /// which the network is made and counted. nil for shapes that it does not take.
     public func parameterCount(inputShape: [Int]? = nil) -> Int? {
+        guard let inputShape, inputShape != standardShape else { return standardCount }
         var random = RandomSource(seed: 0)
-        return try? make(inputShape: inputShape ?? standardShape, random: &random).parameterCount
+        return try? make(inputShape: inputShape, random: &random).parameterCount
     }
 }

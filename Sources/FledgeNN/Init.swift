@@ -43,13 +43,13 @@ public enum Init {
         require(
             mean + 4 * deviation > low && mean - 4 * deviation < high,
             "truncatedNormal: [\(low), \(high)] is more than 4 deviations from the mean \(mean)")
-        return Tensor(
-            (0..<shape.reduce(1, *)).map { _ in
-                while true {
-                    let x = mean + deviation * random.normal()
-                    if x >= low && x <= high { return Float(x) }
-                }
-            }, shape: shape)
+        // Draws outside are drawn again: with bounds of many deviations, none.
+        var values = Tensor.normal(shape, mean: mean, deviation: deviation, random: &random)
+        while values.count > 0, values.min().item() < low || values.max().item() > high {
+            let again = Tensor.normal(shape, mean: mean, deviation: deviation, random: &random)
+            values = Tensor.where((values .>= low) .& (values .<= high), values, again)
+        }
+        return values
     }
 
     /// A random (semi-)orthogonal matrix over [first axis, all others], times `gain` (Saxe et al. 2014).

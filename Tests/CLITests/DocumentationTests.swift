@@ -1,6 +1,9 @@
+import ArgumentParser
 import Fledge
 import Foundation
 import XCTest
+
+@testable import FledgeCLI
 
 /// What the documents say exists, exists: links, paths, make targets, commands, programs.
 final class DocumentationTests: XCTestCase {
@@ -99,6 +102,27 @@ final class DocumentationTests: XCTestCase {
             for target in named { XCTAssertTrue(targets.contains(target), "\(document.name) names make \(target)") }
         }
         XCTAssertGreaterThan(count, 8)
+    }
+
+    /// Every command line of the documents is one that the parser takes.
+    func testCommandsParse() throws {
+        var count = 0
+        for document in try documents() {
+            let lines =
+                try document.blocks("sh").flatMap { try Document.matches(#"^(?:\S*/)?fledge +([^#|>\n]+)"#, in: $0) }
+                + Document.matches("`fledge ([a-z][^`]*)`", in: document.prose)
+            for line in lines where !line.contains("...") {
+                count += 1
+                let arguments = line.split(separator: " ").map { $0.trimmingCharacters(in: ["'", "\""]) }
+                do {
+                    try UnknownSubcommand.check(arguments, under: FledgeCommand.self)
+                    _ = try FledgeCommand.parseAsRoot(arguments)
+                } catch {
+                    XCTFail("\(document.name): fledge \(line): \(FledgeCommand.message(for: error))")
+                }
+            }
+        }
+        XCTAssertGreaterThan(count, 10)
     }
 
     /// Every method and every network has its row in the README, with the family and what it needs.

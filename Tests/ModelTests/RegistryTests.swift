@@ -40,9 +40,92 @@ final class RegistryTests: XCTestCase {
             var other = RandomSource(seed: 2)
             let copy = try Models.make(entry.name, inputShape: shape, random: &other)
             copy.eval()
-            XCTAssertNotEqual(noGradient { copy(x) }.floats(), features.floats(), "\(entry.name): seeds do nothing")
+            if network.parameterCount > 0 {
+                XCTAssertNotEqual(noGradient { copy(x) }.floats(), features.floats(), "\(entry.name): seeds do nothing")
+            }
             try copy.load(network.state())
             XCTAssertEqual(noGradient { copy(x) }.floats(), features.floats(), "\(entry.name): state was not restored")
+        }
+    }
+
+    /// The counts that the registry states are those of the networks. Of two, known from elsewhere: torchvision's
+    /// ResNet-18 has 11,689,512 and timm's vit_tiny_patch16_224 5,717,416 with their classifiers of 1,000 classes.
+    func testParameterCounts() throws {
+        for entry in Models.all {
+            var random = RandomSource(seed: 1)
+            let network = try entry.make(inputShape: entry.standardShape, random: &random)
+            XCTAssertEqual(entry.parameterCount(), network.parameterCount, entry.name)
+            XCTAssertFalse(entry.summary.isEmpty || entry.paper.isEmpty, entry.name)
+        }
+        XCTAssertEqual(try Models.entry(named: "resnet18").parameterCount(), 11_689_512 - 513 * 1000)
+        XCTAssertEqual(try Models.entry(named: "vit-tiny").parameterCount(), 5_717_416 - 193 * 1000)
+        XCTAssertEqual(try Models.entry(named: "mlp").parameterCount(inputShape: [65]), 82_944 + 256)
+        XCTAssertNil(try Models.entry(named: "resnet18").parameterCount(inputShape: [65]))
+    }
+
+    func testSmallConvTakesGreyAndColourFrom8To64Pixels() throws {
+        for shape in [[8, 8, 1], [28, 28, 1], [32, 32, 3], [64, 48, 3], [9, 13, 3]] {
+            var random = RandomSource(seed: 1)
+            let network = try Models.make("small-conv", inputShape: shape, random: &random)
+            XCTAssertEqual(network(batch(shape)).shape, [2, 256], "\(shape)")
+        }
+    }
+
+    func testStemAndPatchFollowTheImage() throws {
+        var random = RandomSource(seed: 1)
+        for (side, stem) in [(28, ResNet.Stem.small), (64, .small), (96, .large), (224, .large)] {
+            let network = try Models.make("resnet18", inputShape: [side, side, 1], random: &random)
+            XCTAssertEqual((network as? ResNet)?.stem, stem, "\(side)")
+        }
+        let patches = [7: 1, 8: 1, 16: 2, 28: 4, 32: 4, 64: 8, 96: 8, 112: 16, 224: 16, 30: 2]
+        for (side, patch) in patches { XCTAssertEqual(VisionTransformer.patch(suiting: side, side), patch, "\(side)") }
+        for side in [1, 6, 37, 225, 1024] { XCTAssertNil(VisionTransformer.patch(suiting: side, side), "\(side)") }
+    }
+
+    func testLargeStemTrains() throws {
+        var random = RandomSource(seed: 1)
+        let network = ResNet(.layers18, stem: .large, classes: 4, random: &random)
+        let x = batch([64, 64, 3])
+        XCTAssertEqual(
+            network.stages(x).map(\.shape), [[2, 16, 16, 64], [2, 8, 8, 128], [2, 4, 4, 256], [2, 2, 2, 512]])
+        network.logits(x).square().mean().backward()
+        for parameter in network.parameters() { XCTAssertNotNil(parameter.item.gradient, parameter.name) }
+    }
+
+    func testMLPWithoutBatchNormHasBiases() {
+        var random = RandomSource(seed: 1)
+        let network = MLP(12, hidden: [8, 5], batchNorm: false, random: &random)
+        XCTAssertEqual(
+            network.parameters().map(\.name), ["linear.0.weight", "linear.0.bias", "linear.1.weight", "linear.1.bias"])
+        XCTAssertEqual(network(batch([2, 3, 2])).shape, [2, 5])
+        XCTAssertNil(network.classifier)
+    }
+
+    func testWhatCannotBeMadeSaysWhy() {
+        var random = RandomSource(seed: 1)
+        func failure(_ name: String, _ shape: [Int]) -> ModelError? {
+            do {
+                _ = try Models.make(name, inputShape: shape, random: &random)
+                return nil
+            } catch { return error }
+        }
+        guard case .unknown("resnet-18", let nearest) = failure("resnet-18", [32, 32, 3]) else {
+            return XCTFail("resnet-18 was found")
+        }
+        XCTAssertEqual(nearest.first, "resnet18")
+        XCTAssert("\(failure("transformer", [8])!)".contains("vit-tiny"), "no list of what there is")
+        for (name, shape) in [
+            ("resnet18", [10]), ("resnet18", [32, 32, 2]), ("vit-tiny", [5, 5, 3]), ("vit-tiny", [37, 37, 3]),
+            ("mlp", []),
+            ("mlp", [0]), ("small-conv", [0, 8, 1]),
+        ] {
+            guard case .unsupportedInput(let model, let stated, let reason, let advice) = failure(name, shape) else {
+                XCTFail("\(name) took \(shape)")
+                continue
+            }
+            XCTAssertEqual(model, name)
+            XCTAssertEqual(stated, shape)
+            XCTAssertFalse(reason.isEmpty || advice.isEmpty)
         }
     }
 }

@@ -221,6 +221,14 @@ void fk_scale(float *x, int64_t n, float a);
 
 // ---- Random numbers ------------------------------------------------------------------------------------------------
 
+/// offset + scale * draw into `floats` (rounded) or, where that is NULL, into `doubles`: n draws of the stream that
+/// RandomSource has, from 64-bit word `first_word` on, bit for bit. Uniform on [0, 1) takes one word a draw.
+void fledge_fill_uniform(
+    uint64_t key, uint64_t first_word, double offset, double scale, float *floats, double *doubles, int64_t n);
+/// As before, from the normal distribution of mean 0 and deviation 1; takes two words a draw.
+void fledge_fill_normal(
+    uint64_t key, uint64_t first_word, double offset, double scale, float *floats, double *doubles, int64_t n);
+
 /// out[i] = (w >> 8) * 2^-24 in [0, 1), where w is 32-bit word first_word + i of the Philox 4x32-10 stream of this key:
 /// word number k is word k % 4 of the block with counter (low half of k / 4, high half, 0, 0).
 void fk_uniform(uint64_t key, uint64_t first_word, float *out, int64_t n);

@@ -1,3 +1,5 @@
+import CFledgeKernels
+
 /// A stream of random numbers that is a value: a key and a position.
 ///
 /// Streams are split by name or by index, never shared, so that what one part of a program draws cannot shift what
@@ -67,6 +69,24 @@ public struct RandomSource: RandomNumberGenerator, Codable, Sendable, Hashable {
         let u = 1 - uniform()
         let v = uniform()
         return (-2 * _log(u)).squareRoot() * _cos(2 * .pi * v)
+    }
+
+    /// `count` draws of `uniform(low, high)` into one of the arrays. For the engine's thread.
+    mutating func fillUniform(
+        _ low: Double, _ high: Double, _ floats: UnsafeMutablePointer<Float>?,
+        _ doubles: UnsafeMutablePointer<Double>?, count: Int
+    ) {
+        fledge_fill_uniform(key, position, low, high - low, floats, doubles, Int64(count))
+        position &+= UInt64(count)
+    }
+
+    /// `count` draws of mean + deviation * `normal()` into one of the arrays. For the engine's thread.
+    mutating func fillNormal(
+        _ mean: Double, _ deviation: Double, _ floats: UnsafeMutablePointer<Float>?,
+        _ doubles: UnsafeMutablePointer<Double>?, count: Int
+    ) {
+        fledge_fill_normal(key, position, mean, deviation, floats, doubles, Int64(count))
+        position &+= 2 * UInt64(count)
     }
 
     /// A draw from Gamma(shape, 1) (Marsaglia and Tsang 2000).

@@ -99,17 +99,28 @@ extension Tensor {
         _ shape: [Int], _ low: Double = 0, _ high: Double = 1, random: inout RandomSource, dtype: DType = .float32,
         device: Device = .default
     ) -> Tensor {
-        var values = [Double](repeating: 0, count: shape.elementCount)
-        for i in values.indices { values[i] = random.uniform(low, high) }
-        return Reference.make(values, shape, dtype, device)
+        drawn(shape, dtype, device) { random.fillUniform(low, high, $0, $1, count: $2) }
     }
     /// Independent draws from a normal distribution.
     public static func normal(
         _ shape: [Int], mean: Double = 0, deviation: Double = 1, random: inout RandomSource, dtype: DType = .float32,
         device: Device = .default
     ) -> Tensor {
+        drawn(shape, dtype, device) { random.fillNormal(mean, deviation, $0, $1, count: $2) }
+    }
+
+    /// Straight into float32, through float64 for other types.
+    private static func drawn(
+        _ shape: [Int], _ dtype: DType, _ device: Device,
+        _ fill: (UnsafeMutablePointer<Float>?, UnsafeMutablePointer<Double>?, Int) -> Void
+    ) -> Tensor {
+        if dtype == .float32 {
+            let tensor = Tensor(uninitialized: shape, dtype: dtype, device: device)
+            fill(tensor.data(Float.self), nil, tensor.count)
+            return tensor
+        }
         var values = [Double](repeating: 0, count: shape.elementCount)
-        for i in values.indices { values[i] = mean + deviation * random.normal() }
+        values.withUnsafeMutableBufferPointer { fill(nil, $0.baseAddress, $0.count) }
         return Reference.make(values, shape, dtype, device)
     }
 }
