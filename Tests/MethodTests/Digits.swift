@@ -9,12 +9,13 @@ import FledgeTrain
 enum Digits {
     static let data = Result { try DataSource.open("digits") }
 
-    /// What a method is given: the first `samples` of the training split, with `perClass` labels of each class.
+    /// What a method is given: `samples` of the training split, with `perClass` labels of each class.
     static func context(
         perClass: Int, seed: UInt64 = 0, samples: Int? = nil, model: String = "small-conv"
     ) throws -> LearningContext {
         let all = try data.get().train
-        let train = samples.map { all.subset(Array(0..<$0)) } ?? all
+        // The pictures are sorted by class.
+        let train = samples.map { wanted in all.subset((0..<wanted).map { $0 * all.count / wanted }) } ?? all
         let labelled = try train.labelledSplit(perClass: perClass, seed: seed).labelled
         let input = try InputSpec(measuring: train)
         var random = RandomSource(seed: seed).stream("backbone")
