@@ -41,9 +41,9 @@ lint: ## Check formatting and the rules of the house
 format: ## Format every Swift file in place
 	swift format format --in-place --recursive --parallel $(SWIFT_TREES)
 
-bench: setup ## Time Fledge and PyTorch side by side
+bench: build ## Time Fledge and PyTorch side by side
 	Scripts/venv.sh
-	PYTHON=$(PYTHON) Benchmarks/run.sh
+	$(PYTHON) Benchmarks/run.py
 
 golden: ## Regenerate the golden files of the tests from PyTorch
 	Scripts/venv.sh torchvision timm safetensors pillow

@@ -139,12 +139,14 @@ func runBackward(
 }
 
 private func add(_ gradient: Tensor, to sum: inout Tensor?) {
-    if let present = sum {
-        require(
-            present.shape == gradient.shape,
-            "backward: gradients of shapes \(present.shape) and \(gradient.shape) meet at one tensor")
-        sum = present + gradient
-    } else {
+    // Taken out of the variable, the sum has one owner if nobody else (a hook, a caller) sees it.
+    guard var total = sum.take() else {
         sum = gradient
+        return
     }
+    require(
+        total.shape == gradient.shape,
+        "backward: gradients of shapes \(total.shape) and \(gradient.shape) meet at one tensor")
+    if Autograd.isRecording || !Tensor.addInPlace(gradient, to: &total) { total = total + gradient }
+    sum = total
 }

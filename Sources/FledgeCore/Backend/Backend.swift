@@ -76,6 +76,10 @@ protocol Backend: Sendable {
     func convolutionInputGradient(_ gradient: Tensor, _ weight: Tensor, inputShape: [Int], _ p: ConvolutionParameters) -> Tensor
     func convolutionWeightGradient(_ gradient: Tensor, _ x: Tensor, weightShape: [Int], _ p: ConvolutionParameters) -> Tensor
 
+    /// 0 with probability `rate`, else 1 / (1 - rate), of x's shape and type. Word i of the Philox stream `key` decides
+    /// on element i: it is kept where the upper 24 bits, read as a fraction of 1, are at least `rate`.
+    func dropoutMask(like x: Tensor, rate: Double, key: UInt64) -> Tensor
+
     // Pooling of [n, h, w, c]. Indices are int32: h * width + w of the winner.
     func maxPool(_ x: Tensor, _ p: PoolParameters) -> (y: Tensor, indices: Tensor)
     func maxPoolGradient(_ gradient: Tensor, indices: Tensor, inputShape: [Int], _ p: PoolParameters) -> Tensor

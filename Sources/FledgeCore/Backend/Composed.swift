@@ -64,6 +64,21 @@ extension Backend {
         return (dx, (gradient * normal).sum(axes: lead).reshaped(width), gradient.sum(axes: lead).reshaped(width))
     }
 
+    func dropoutMask(like x: Tensor, rate: Double, key: UInt64) -> Tensor {
+        let words = (UInt32(truncatingIfNeeded: key), UInt32(truncatingIfNeeded: key >> 32))
+        let kept = rate < 1 ? 1 / (1 - rate) : 0
+        var mask: [Double] = []
+        mask.reserveCapacity(x.count + 3)
+        for block in 0..<UInt64((x.count + 3) / 4) {
+            let counter = (UInt32(truncatingIfNeeded: block), UInt32(truncatingIfNeeded: block >> 32), UInt32(0), UInt32(0))
+            let draws = Philox.block(counter: counter, key: words)
+            for word in [draws.0, draws.1, draws.2, draws.3] {
+                mask.append(Float(word >> 8) * 0x1p-24 < Float(rate) ? 0 : kept)
+            }
+        }
+        return Tensor(float64: Array(mask[..<x.count]), shape: x.shape, device: x.device).cast(to: x.dtype)
+    }
+
     func batchNormStatistics(_ x: Tensor) -> (mean: Tensor, variance: Tensor) {
         let lead = Array(0..<x.rank - 1)
         let mean = x.mean(axes: lead)

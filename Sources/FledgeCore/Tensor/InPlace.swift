@@ -1,3 +1,5 @@
+import CFledgeKernels
+
 // Tensors are immutable for everyone who can see them. What only one variable can see may be written without anybody
 // noticing: optimizers use that to spare a copy of every weight in every step.
 
@@ -16,5 +18,15 @@ extension Tensor {
             tensor = copy
         }
         return tensor.data(T.self)
+    }
+    /// sum += x without new memory. False, with nothing done, if anyone else could see `sum` change, or if there is no
+    /// kernel for its type and device.
+    static func addInPlace(_ x: Tensor, to sum: inout Tensor) -> Bool {
+        guard sum.device == .cpu, sum.dtype == .float32, sum.node == nil, x.dtype == .float32, x.device == .cpu,
+            x.shape == sum.shape, isKnownUniquelyReferenced(&sum), sum.holdsMemoryAlone, sum.isContiguous
+        else { return false }
+        let x = x.contiguous()
+        fk_axpy(sum.data(), x.data(), Int64(x.count), 1)
+        return true
     }
 }

@@ -101,6 +101,14 @@ struct CPUBackend: Backend {
             target.pointer + offset * size, strides.wide)
     }
 
+    func dropoutMask(like x: Tensor, rate: Double, key: UInt64) -> Tensor {
+        guard isFast(x) else { return reference.dropoutMask(like: x, rate: rate, key: key) }
+        let mask = output(x.shape, like: x)
+        fk_fill(mask.data(), Int64(mask.count), 1)
+        fk_dropout(mask.data(), mask.data(), nil, Int64(mask.count), Float(rate), key, 0)
+        return mask
+    }
+
     // MARK: Rows
 
     func softmax(_ x: Tensor) -> Tensor { rows(x, fk_softmax) ?? reference.softmax(x) }

@@ -24,6 +24,10 @@ extension CPUBackend {
         let weight = weight.contiguous()
         let bias = bias?.contiguous()
         let y = output(shape, like: x)
+        if let winograd = WinogradConvolution(x: x.shape, weight: weight.shape, p) {
+            winograd.forward(x, weight, bias: bias, into: y)
+            return y
+        }
         OneDNN.convolutionForward(
             geometry(x.shape, weight.shape, p), source: x.pointer, weights: weight.pointer, bias: bias?.data(),
             destination: y.pointer)
@@ -39,6 +43,10 @@ extension CPUBackend {
         let g = gradient.contiguous()
         let weight = weight.contiguous()
         let dx = output(inputShape, like: g)
+        if let winograd = WinogradConvolution(x: inputShape, weight: weight.shape, p) {
+            winograd.inputGradient(g, weight, into: dx)
+            return dx
+        }
         OneDNN.convolutionBackwardData(
             geometry(inputShape, weight.shape, p), sourceGradient: dx.pointer, weights: weight.pointer,
             destinationGradient: g.pointer)
@@ -54,6 +62,10 @@ extension CPUBackend {
         let g = gradient.contiguous()
         let x = x.contiguous()
         let dw = output(weightShape, like: x)
+        if let winograd = WinogradConvolution(x: x.shape, weight: weightShape, p) {
+            winograd.weightGradient(g, x, into: dw)
+            return dw
+        }
         OneDNN.convolutionBackwardWeights(
             geometry(x.shape, weightShape, p), source: x.pointer, weightsGradient: dw.pointer,
             destinationGradient: g.pointer)
