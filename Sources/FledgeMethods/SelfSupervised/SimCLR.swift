@@ -35,6 +35,11 @@ public struct SimCLR: Method {
             "rotation": "largest turn of a view, in degrees; not in the paper, and good for letters and digits",
             "shear": "largest slant of a view, in degrees; likewise",
         ]
+
+        public static let ranges: [String: SettingRange] = [
+            "batchSize": .within(2...65536), "temperature": .above(0), "hiddenSize": .within(1...65536),
+            "projectionSize": .within(1...65536), "cropScale": .above(0, upTo: 1), "jitter": .within(0...1),
+        ]
     }
 
     public static let info = MethodInfo(

@@ -4,6 +4,17 @@ import Foundation
 /// Samples joined to those most like them, over which labels flow (Zhou et al. 2004, "Learning with local and global
 /// consistency").
 public struct LabelSpreadingGraph {
+    /// How a new sample asks the samples of the graph: so many neighbours, weighed with this temperature.
+    public struct Vote: Codable, Hashable, Sendable {
+        public var neighbours: Int
+        public var temperature: Double
+
+        public init(neighbours: Int = 10, temperature: Double = 0.1) {
+            self.neighbours = neighbours
+            self.temperature = temperature
+        }
+    }
+
     /// For each sample its neighbours and the weights of S = D^-1/2 W D^-1/2.
     private let edges: [[(sample: Int, weight: Float)]]
 
@@ -100,12 +111,12 @@ public struct LabelSpreadingGraph {
     ///   - distributions: [N, classes], their labels.
     /// - Returns: M * classes numbers, each row summing to 1.
     public static func classify(
-        _ features: Tensor, bank: Tensor, distributions: Tensor, neighbours: Int = 10, temperature: Double = 0.1
+        _ features: Tensor, bank: Tensor, distributions: Tensor, vote: Vote = Vote()
     ) -> [Float] {
         let classes = distributions.shape[1]
         let found = noGradient {
             NearestNeighbours.search(
-                features.detached().l2Normalized(axis: -1), in: bank.l2Normalized(axis: -1), count: neighbours)
+                features.detached().l2Normalized(axis: -1), in: bank.l2Normalized(axis: -1), count: vote.neighbours)
         }
         let labels = distributions.floats()
         var result = [Float](repeating: 0, count: features.shape[0] * classes)
@@ -113,7 +124,7 @@ public struct LabelSpreadingGraph {
             var total: Float = 0
             let top = found.similarities[r * found.count]
             for j in 0..<found.count {
-                let weight = exp((found.similarities[r * found.count + j] - top) / Float(temperature))
+                let weight = exp((found.similarities[r * found.count + j] - top) / Float(vote.temperature))
                 let from = Int(found.indices[r * found.count + j]) * classes
                 for c in 0..<classes { result[r * classes + c] += weight * labels[from + c] }
                 total += weight
