@@ -33,13 +33,15 @@ public struct FixMatch: Method {
             "unlabelledWeight": "weight of the unlabelled loss (lambda)",
             "magnitude": "strength of the rough views, 0 to 1",
             "cutout": "side of the hole in rough views, as a share of the picture's; 0 cuts none",
-            "distributionAlignment": "brings the predicted class shares towards those of the labels (ReMixMatch, Berthelot et al. 2020)",
+            "distributionAlignment":
+                "brings the predicted class shares towards those of the labels (ReMixMatch, Berthelot et al. 2020)",
             "backboneRate": "learning rate of the backbone, relative to the head's",
         ]
 
         public static let ranges: [String: SettingRange] = [
             "batchSize": .within(1...65536), "unlabelledRatio": .within(1...100), "threshold": .within(0...1),
-            "unlabelledWeight": .atLeast(0), "backboneRate": .atLeast(0),
+            "unlabelledWeight": .atLeast(0), "backboneRate": .atLeast(0), "magnitude": .within(0...1),
+            "cutout": .within(0...1),
         ]
     }
 
@@ -60,7 +62,8 @@ public struct FixMatch: Method {
         let mask = trainer.logs["mask rate"]?.values.suffix(100) ?? []
         if !mask.isEmpty, mask.reduce(0, +) / Double(mask.count) < 0.05 {
             warnings.append(
-                "fewer than 5 % of the unlabelled samples were confident enough at the end; try --set threshold=0.8 or more steps")
+                "fewer than 5 % of the unlabelled samples were confident enough at the end; try --set threshold=0.8 or more steps"
+            )
         }
         return try trainer.finished(
             task.classifier, context, method: Self.info.name, curves: trainer.curves("fixmatch"), warnings: warnings)

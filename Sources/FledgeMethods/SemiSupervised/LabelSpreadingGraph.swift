@@ -52,7 +52,9 @@ public struct LabelSpreadingGraph {
     /// - Returns: N * classes numbers, each row summing to 1 (uniform where no label reaches).
     public func spread(_ labels: [Int?], classes: Int, alpha: Double = 0.99, iterations: Int = 50) -> [Float] {
         let n = edges.count
-        require(n == labels.count && alpha >= 0 && alpha < 1, "label spreading: \(n) samples, \(labels.count) labels, alpha \(alpha)")
+        require(
+            n == labels.count && alpha >= 0 && alpha < 1,
+            "label spreading: \(n) samples, \(labels.count) labels, alpha \(alpha)")
         // Each class starts with the same total, so that one with more labels does not flood the others.
         var perClass = [Float](repeating: 0, count: classes)
         for case .some(let label) in labels { perClass[label] += 1 }
