@@ -1,5 +1,6 @@
 import ArgumentParser
 import Fledge
+import Foundation
 
 /// The `fledge` command. How a subcommand joins:
 ///
@@ -30,6 +31,11 @@ struct FledgeCommand: ParsableCommand {
     static func main() {
         let arguments = Array(CommandLine.arguments.dropFirst())
         let wantsJSON = arguments.prefix { $0 != "--" }.contains("--json")
+        // A file that outgrows a limit is an error to report, not a signal that ends the program without a word.
+        signal(SIGXFSZ, SIG_IGN)
+        MemoryPool.outOfMemoryHandler.withLock { handler in
+            handler = { CommandFailure($0).exit(asJSON: wantsJSON) }
+        }
         var command: any ParsableCommand
         do {
             try UnknownSubcommand.check(arguments, under: FledgeCommand.self)

@@ -110,13 +110,13 @@ public enum DataError: Error, Equatable, Sendable, CustomStringConvertible {
         case .notANumber: "Fill in or remove the row; missing values are never guessed."
         case .mixedWidths: "Look for a missing or unquoted separator in that row."
         case .missingColumn: "Name one of the columns that exist."
-        case .textColumn: "Turn it into numbers, or leave it out with the option dropColumns."
+        case .textColumn: "Turn it into numbers, or leave it out with the option dropColumns (--drop-column NAME)."
         case .labelOutOfRange: "Correct the label, or add the class to the training split."
         case .mismatch: "Check that the files belong to the same data set and are complete."
-        case .noTestSplit: "Add test samples (a folder test/ beside train/), or set the option holdOut, such as 0.2."
+        case .noTestSplit: "Add test samples (a folder test/ beside train/), or hold some samples out with the option holdOut (--hold-out 0.2)."
         case .noLabels: "Give labels by class folders or a label column, or use a method that needs none."
         case .tooFewLabels: "Ask for fewer labels per class, or label more samples."
-        case .tooManyDamaged: "Replace or remove these files, or raise the option maximumDamaged."
+        case .tooManyDamaged: "Replace or remove these files, or raise the option maximumDamaged (--maximum-damaged SHARE)."
         }
     }
 

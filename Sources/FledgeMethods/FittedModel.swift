@@ -16,6 +16,8 @@ public final class FittedModel: Module {
     /// Label spreading's memory: features [N, D] and class distributions [N, classes] of the training samples.
     let bank: Buffer?
     let distributions: Buffer?
+    /// How the memory is asked.
+    let vote: LabelSpreadingGraph.Vote
 
     public let modelName: String
     public let method: String
@@ -24,12 +26,13 @@ public final class FittedModel: Module {
 
     public init(
         backbone: any Backbone, head: Linear? = nil, bank: Tensor? = nil, distributions: Tensor? = nil,
-        modelName: String, method: String, classNames: [String], input: InputSpec
+        vote: LabelSpreadingGraph.Vote = .init(), modelName: String, method: String, classNames: [String], input: InputSpec
     ) {
         self.backbone = backbone
         self.head = head
         self.bank = bank.map(Buffer.init)
         self.distributions = distributions.map(Buffer.init)
+        self.vote = vote
         self.modelName = modelName
         self.method = method
         self.classNames = classNames
@@ -47,7 +50,8 @@ public final class FittedModel: Module {
     public func probabilities(features: Tensor) -> [Float] {
         if let head { return noGradient { head(features).softmax() }.floats() }
         guard let bank, let distributions else { stop("this model has learned no classes: it has features only") }
-        return LabelSpreadingGraph.classify(features, bank: bank.value, distributions: distributions.value)
+        return LabelSpreadingGraph.classify(
+            features, bank: bank.value, distributions: distributions.value, vote: vote)
     }
 
     public func probabilities(of dataset: any Dataset) throws -> [Float] {
@@ -61,11 +65,19 @@ public final class FittedModel: Module {
         var method: String
         var classes: [String]
         var input: InputSpec
+        var vote: LabelSpreadingGraph.Vote?
+
+        /// Whether a network can be built from it.
+        var isSound: Bool {
+            [1, 3].contains(input.shape.count) && input.shape.allSatisfy { $0 > 0 }
+                && input.mean.count == input.channels && input.deviation.count == input.channels
+        }
     }
 
     /// Writes parameters, buffers and the description of the network.
     public func save(to path: String) throws {
-        let metadata = Metadata(model: modelName, method: method, classes: classNames, input: input)
+        let metadata = Metadata(
+            model: modelName, method: method, classes: classNames, input: input, vote: bank == nil ? nil : vote)
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys]
         try Safetensors.save(
@@ -73,7 +85,7 @@ public final class FittedModel: Module {
     }
 
     /// Reads what `save` wrote.
-    /// - Throws: `ModelFileError` when the file was not written by Fledge, `StateMismatch` when tensors do not fit,
+    /// - Throws: `ModelFileError` when the file was not written by Fledge, `ModelError.weights` when tensors do not fit,
     ///   and what reading safetensors throws.
     public static func load(from path: String) throws -> FittedModel {
         let file = try SafetensorsFile(path)
@@ -85,16 +97,25 @@ public final class FittedModel: Module {
             throw ModelFileError(path: path, why: "its description of the network is damaged")
         }
         var random = RandomSource(seed: 0)
+        guard metadata.isSound else { throw ModelFileError(path: path, why: "its description of the network is damaged") }
         let backbone = try Models.make(metadata.model, inputShape: metadata.input.shape, random: &random)
         let tensors = try Safetensors.load(path)
         let hasHead = tensors["head.weight"] != nil
+        guard !hasHead || !metadata.classes.isEmpty else {
+            throw ModelFileError(path: path, why: "it has a classifier but names no classes")
+        }
         let model = FittedModel(
             backbone: backbone,
             head: hasHead ? Linear(backbone.featureCount, metadata.classes.count, random: &random) : nil,
             bank: tensors["bank"].map { Tensor.zeros(like: $0) },
-            distributions: tensors["distributions"].map { Tensor.zeros(like: $0) }, modelName: metadata.model,
+            distributions: tensors["distributions"].map { Tensor.zeros(like: $0) }, vote: metadata.vote ?? .init(),
+            modelName: metadata.model,
             method: metadata.method, classNames: metadata.classes, input: metadata.input)
-        try model.load(tensors)
+        do {
+            try model.load(tensors)
+        } catch {
+            throw ModelError.weights(file: path, mismatch: error)
+        }
         model.eval()
         return model
     }
@@ -119,6 +140,7 @@ public struct ModelFileError: ExplainedError, Equatable {
 /// Running networks without training them.
 public enum Inference {
     /// Features [N, D] of every sample in order, in evaluation mode and without recording.
+    /// - Throws: `DataError` when a sample cannot be read, `InputMismatch` when samples are not such as the network saw.
     public static func features(
         _ backbone: any Backbone, _ dataset: any Dataset, input: InputSpec, batchSize: Int = 256
     ) throws -> Tensor {
@@ -130,7 +152,7 @@ public enum Inference {
             }
         }
         var parts: [Tensor] = []
-        for batch in try batches(dataset, view: input.plainView, batchSize: batchSize) {
+        try forEachBatch(of: dataset, input, batchSize) { batch in
             parts.append(noGradient { backbone(batch.tensor()) })
         }
         return concatenate(parts)
@@ -138,20 +160,46 @@ public enum Inference {
 
     /// The samples as they are, normalised, flattened to rows [N, values].
     public static func rawValues(_ dataset: any Dataset, input: InputSpec, batchSize: Int = 1024) throws -> Tensor {
-        concatenate(try batches(dataset, view: input.plainView, batchSize: batchSize).map { batch in
-            batch.tensor().reshaped([batch.count, -1])
-        })
+        var parts: [Tensor] = []
+        try forEachBatch(of: dataset, input, batchSize) { batch in
+            parts.append(batch.tensor().reshaped([batch.count, -1]))
+        }
+        return concatenate(parts)
     }
 
-    private static func batches(
-        _ dataset: any Dataset, view: Augmentation, batchSize: Int
-    ) throws -> some Sequence<Batch> {
+    private static func forEachBatch(
+        of dataset: any Dataset, _ input: InputSpec, _ batchSize: Int, _ body: (Batch) -> Void
+    ) throws {
+        let found: [Int]
+        if let images = dataset as? ImageDataset {
+            let size = images.uniformSize
+            found = input.isImage
+                ? images.sampleShape(after: .none(size: input.size))
+                : [size?.height ?? 0, size?.width ?? 0, images.channels]
+        } else {
+            found = dataset.sampleShape(after: .none())
+        }
+        guard found == input.shape else { throw InputMismatch(expected: input.shape, found: found) }
         let loader = Loader(
-            dataset, batchSize: batchSize, views: [view], seed: 0, shuffle: false, remainder: .keep, workers: 1)
+            dataset, batchSize: batchSize, views: [input.plainView], seed: 0, shuffle: false, remainder: .keep, workers: 1)
         let stream = loader.epoch(0)
-        // Read before the engine works on them: a sequence cannot throw.
-        var all: [Batch] = []
-        while let batch = try stream.next() { all.append(batch) }
-        return all
+        while let batch = try stream.next() { body(batch) }
+    }
+}
+
+/// Samples of another kind than those a network was made for.
+public struct InputMismatch: ExplainedError, Equatable {
+    /// The shape of one sample: [height, width, channels] or [features].
+    public let expected: [Int]
+    public let found: [Int]
+
+    public var what: String { "the data are not such as the network was made for" }
+    public var why: String? { "it takes \(Self.describe(expected)), and these are \(Self.describe(found))" }
+    public var next: String? { "give data of the same kind as those it was trained on" }
+
+    private static func describe(_ shape: [Int]) -> String {
+        shape.count == 3
+            ? (shape[2] == 1 ? "grey" : "colour") + " pictures" + (shape[0] > 0 ? " of \(shape[1]) x \(shape[0]) pixels" : "")
+            : "rows of \(shape[0]) numbers"
     }
 }

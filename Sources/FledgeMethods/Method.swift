@@ -122,15 +122,25 @@ extension LearningContext {
             try trainer.run(progress: display)
             return trainer
         }
+        do {
+            try run(trainer, display, folder, stage: title)
+        } catch let stopped as StoppedBySignal {
+            throw StoppedBySignal(number: stopped.number, run: folder.path)
+        }
+        return trainer
+    }
+
+    private func run(
+        _ trainer: Trainer, _ display: TrainingProgress?, _ folder: RunFolder, stage: String
+    ) throws {
         try trainer.run(
             progress: display,
             record: { step, numbers in
                 var record: [String: Double] = ["step": Double(step)]
                 for (name, value) in numbers { record[name] = value }
-                try folder.appendMetrics(StageRecord(stage: title, numbers: record))
+                try folder.appendMetrics(StageRecord(stage: stage, numbers: record))
             }, every: Swift.max(trainer.totalSteps / 4, 1),
-            checkpoint: { try folder.saveCheckpoint(of: trainer, stage: title) })
-        return trainer
+            checkpoint: { try folder.saveCheckpoint(of: trainer, stage: stage) })
     }
 }
 

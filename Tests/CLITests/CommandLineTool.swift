@@ -22,9 +22,17 @@ struct CommandLineTool {
     static func run(
         _ arguments: String..., in folder: String? = nil, environment: [String: String] = [:], outputFile: String? = nil
     ) throws -> Result {
+        try run(arguments, in: folder, environment: environment, outputFile: outputFile)
+    }
+
+    /// - Parameter shell: commands of a shell to run before `fledge` in the same process, such as `ulimit -f 100`.
+    static func run(
+        _ arguments: [String], in folder: String? = nil, environment: [String: String] = [:],
+        outputFile: String? = nil, shell: String? = nil
+    ) throws -> Result {
         let process = Process()
-        process.executableURL = URL(fileURLWithPath: path)
-        process.arguments = arguments
+        process.executableURL = URL(fileURLWithPath: shell == nil ? path : "/bin/bash")
+        process.arguments = shell.map { ["-c", $0 + "; exec \"$@\"", "bash", path] + arguments } ?? arguments
         if let folder { process.currentDirectoryURL = URL(fileURLWithPath: folder) }
         process.environment = ProcessInfo.processInfo.environment
             .merging(["SWIFT_BACKTRACE": "enable=no"]) { $1 }.merging(environment) { $1 }

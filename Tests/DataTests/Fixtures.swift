@@ -3,30 +3,6 @@ import FledgeData
 import Foundation
 import XCTest
 
-/// A folder that a test fills and that is removed after it.
-final class TemporaryFolder {
-    let path: String
-
-    init() throws {
-        path = FileManager.default.temporaryDirectory.appendingPathComponent("fledge-\(UUID().uuidString)").path
-        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    }
-
-    deinit { try? FileManager.default.removeItem(atPath: path) }
-
-    func folder(_ name: String) throws {
-        try FileManager.default.createDirectory(atPath: path + "/" + name, withIntermediateDirectories: true)
-    }
-
-    /// Writes a file, with the folders it lies in.
-    func write(_ name: String, _ bytes: [UInt8]) throws {
-        try folder((name as NSString).deletingLastPathComponent)
-        try FileBytes.write(bytes, to: path + "/" + name)
-    }
-
-    func write(_ name: String, _ text: String) throws { try write(name, Array(text.utf8)) }
-}
-
 /// An image whose bytes depend on every coordinate and on `salt`.
 func pattern(_ width: Int, _ height: Int, channels: Int, salt: Int = 0) -> ImageBuffer {
     var pixels: [UInt8] = []

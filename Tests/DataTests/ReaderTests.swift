@@ -1,5 +1,6 @@
 import FledgeCore
 import FledgeData
+import FledgeTesting
 import XCTest
 
 final class ReaderTests: XCTestCase {

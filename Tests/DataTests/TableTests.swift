@@ -1,4 +1,5 @@
 import FledgeData
+import FledgeTesting
 import XCTest
 
 final class TableTests: XCTestCase {

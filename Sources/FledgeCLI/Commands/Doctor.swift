@@ -26,7 +26,7 @@ private struct Diagnosis: Encodable {
     var isHealthy: Bool { !findings.contains { $0.level == .bad } }
 
     static func make() -> Diagnosis {
-        Diagnosis(findings: programFindings() + machineFindings(Machine.current()) + storageFindings())
+        Diagnosis(findings: programFindings() + machineFindings(Machine.current()) + engineFindings() + storageFindings())
     }
 
     private enum CodingKeys: String, CodingKey {
@@ -94,6 +94,15 @@ private func machineFindings(_ machine: Machine) -> [Finding] {
             name: "memory", value: "\(gibibytes(most)), \(gibibytes(free)) free", level: isShort ? .poor : .good,
             next: isShort ? "close other programs, or train with small batches" : nil))
     return findings
+}
+
+private func engineFindings() -> [Finding] {
+    [
+        Finding(name: "engine", value: "kernels for \(Engine.instructionSet), \(Engine.threads) threads"),
+        Finding(name: "oneDNN", value: "\(Engine.oneDNNVersion), using \(Engine.oneDNNInstructionSet)"),
+        Finding(
+            name: "bfloat16", value: Engine.hasBFloat16 ? "multiplied in hardware" : "for storage; multiplied as float32"),
+    ]
 }
 
 private func storageFindings() -> [Finding] {

@@ -46,22 +46,28 @@ struct Embed: ParsableCommand {
     }
 
     func run() throws {
-        let data = try source.open()
-        let sets = try Split.samples(of: data, split)
+        let data: OpenedData
         let backbone: any Backbone
         let input: InputSpec
         if let reference {
             let model = try RunReference.model(reference)
+            data = try source.open(for: model.input)
             (backbone, input) = (model.backbone, model.input)
         } else {
-            // Networks with published weights expect ImageNet's statistics and size.
-            input = network.weights == nil ? try InputSpec(measuring: data.train, size: network.imageSize) : .imageNet(size: network.imageSize ?? 224)
+            if let weights = network.weights {
+                // Networks with published weights expect ImageNet's statistics and size.
+                input = try network.fledgeModel(weights)?.input ?? .imageNet(size: network.imageSize ?? 224)
+                data = try source.open(for: input)
+            } else {
+                data = try source.open()
+                input = try InputSpec(measuring: data.train, size: network.imageSize)
+            }
             backbone = try network.make(for: input, seed: 0).backbone
         }
         var parts: [Tensor] = []
         var labels: [Int] = []
         var ids: [String] = []
-        for set in sets {
+        for set in try Split.samples(of: data, split) {
             parts.append(try Inference.features(backbone, set, input: input, batchSize: batchSize))
             labels += set.labels.map { $0 ?? -1 }
             ids += (0..<set.count).map { set.id(of: $0) }

@@ -35,6 +35,7 @@ struct Evaluate: ParsableCommand {
 
     func validate() throws {
         if let labelsPerClass, labelsPerClass < 1 { throw ValidationError("--labels-per-class must be 1 or more") }
+        if seed < 0 { throw ValidationError("--seed must be 0 or more") }
         if k < 1 { throw ValidationError("--k must be 1 or more") }
     }
 
@@ -51,10 +52,10 @@ struct Evaluate: ParsableCommand {
 
     func run() throws {
         let model = try RunReference.model(reference)
-        let data = try source.open(seed: seed)
+        let data = try source.open(seed: seed, for: model.input)
         let test = try data.requireTest()
         let labels = test.labels.compactMap { $0 }
-        guard labels.count == test.count else { throw CommandFailure.usage("the test split has samples without a label") }
+        guard labels.count == test.count else { throw DataError.noLabels(path: "the test split of \(data.source)") }
         let classes = data.classNames.count
         func accuracy(_ probabilities: [Float]) -> Double {
             Metrics.accuracy(predicted: Metrics.predictions(scores: probabilities, classes: classes), labels: labels)
@@ -66,6 +67,7 @@ struct Evaluate: ParsableCommand {
             let chosen = try labelsPerClass.map {
                 try data.train.labelledSplit(perClass: $0, seed: UInt64(seed)).labelled
             } ?? known
+            guard !chosen.isEmpty else { throw DataError.noLabels(path: data.source) }
             let labelled = data.train.subset(chosen)
             let targets = labelled.labels.compactMap { $0 }
             func score(_ train: Tensor, _ test: Tensor) -> Double {

@@ -19,6 +19,8 @@ struct LearnCommand: ParsableCommand {
     @Argument(help: "A path, or the bundled name `digits`.")
     var data: String
 
+    @OptionGroup var reading: ReadingOptions
+
     @Option(help: "How many labels of each class to use.")
     var labelsPerClass: Int
 
@@ -45,7 +47,7 @@ struct LearnCommand: ParsableCommand {
     func validate() throws {
         if labelsPerClass < 1 { throw ValidationError("--labels-per-class must be 1 or more") }
         if seed < 0 { throw ValidationError("--seed must be 0 or more") }
-        if let minutes, !(minutes > 0) { throw ValidationError("--minutes must be more than 0") }
+        if let minutes, !(minutes > 0 && minutes.isFinite) { throw ValidationError("--minutes must be more than 0") }
     }
 
     func run() throws {
@@ -57,7 +59,7 @@ struct LearnCommand: ParsableCommand {
         resolved = try resolved.applying(overrides)
 
         StopSignal.listen()
-        let opened = try DataSource.open(data)
+        let opened = try reading.open(data, seed: resolved.seed)
         output.tell("\(data): \(opened.reason)")
         let folder = try makeFolder(opened)
         var learn = Learn(resolved)

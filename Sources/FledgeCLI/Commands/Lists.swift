@@ -50,9 +50,15 @@ struct MethodsCommand: ParsableCommand {
             let width = method.config.map(\.name.count).max() ?? 0
             for field in method.config {
                 let name = field.name.padding(toLength: width + 2, withPad: " ", startingAt: 0)
-                try output.print("  \(name)\(field.meaning) [\(field.type), default \(try CanonicalJSON(field.defaultValue, pretty: false).text)]")
+                try output.print("  \(name)\(field.meaning) [\(try limits(field))]")
             }
         }
+    }
+
+    /// "float, default 0.5, more than 0"
+    private func limits(_ field: SettingField) throws -> String {
+        let value = try CanonicalJSON(field.defaultValue, pretty: false).text
+        return (["\(field.type)", "default \(value)"] + (field.range.map { [$0.description] } ?? [])).joined(separator: ", ")
     }
 }
 
@@ -95,19 +101,12 @@ struct DataCommand: ParsableCommand {
         @Argument(help: "A path, or the bundled name `digits`.")
         var data: String
 
-        @Option(help: "The column of a table that holds the class.")
-        var labelColumn: String?
-
-        @Option(help: ArgumentHelp("A column of a table to leave out.", valueName: "name"))
-        var dropColumn: [String] = []
+        @OptionGroup var reading: ReadingOptions
 
         @OptionGroup var output: OutputOptions
 
         func run() throws {
-            var options = DataOptions()
-            if let labelColumn { options.labelColumn = .named(labelColumn) }
-            options.dropColumns = dropColumn
-            let summary = DataSummary(try DataSource.open(data, options: options))
+            let summary = DataSummary(try reading.open(data))
             if output.json { return try output.print(json: summary) }
             try output.print(summary.description)
         }

@@ -30,6 +30,11 @@ struct Predict: ParsableCommand {
         var probabilities: [String: Double]
     }
 
+    private struct Written: Encodable {
+        var out: String
+        var samples: Int
+    }
+
     func run() throws {
         let model = try RunReference.model(reference)
         guard model.canClassify else {
@@ -37,7 +42,7 @@ struct Predict: ParsableCommand {
                 "this run has learned no classes", why: "\(model.method) does not look at labels",
                 next: "train a classifier from it: fledge train fixmatch --weights \(reference) --data ...")
         }
-        let data = try source.open()
+        let data = try source.open(for: model.input)
         var lines: [String] = []
         for set in try Split.samples(of: data, split) {
             let probabilities = try model.probabilities(of: set)
@@ -53,7 +58,7 @@ struct Predict: ParsableCommand {
         let text = lines.joined(separator: "\n") + "\n"
         guard let out else { return try StandardStream.output.write(text) }
         try AtomicFile.write(text, to: out)
-        if output.json { return try output.print(json: ["out": out, "samples": String(lines.count)]) }
+        if output.json { return try output.print(json: Written(out: out, samples: lines.count)) }
         try output.print("wrote \(lines.count) predictions to \(out)")
     }
 }

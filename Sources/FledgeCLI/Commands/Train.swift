@@ -46,7 +46,7 @@ struct Train: ParsableCommand {
     func validate() throws {
         if let labelsPerClass, labelsPerClass < 1 { throw ValidationError("--labels-per-class must be 1 or more") }
         if seed < 0 { throw ValidationError("--seed must be 0 or more") }
-        if workers < 0 { throw ValidationError("--workers must be 0 or more") }
+        if !(0...64).contains(workers) { throw ValidationError("--workers must be at least 0 and at most 64") }
     }
 
     /// What `run.yaml` holds.

@@ -34,16 +34,20 @@ extension ArrayFileError: ExitCoded {
 }
 
 extension FileError: ExitCoded {
-    var exitStatus: ExitStatus { .badData }
+    var exitStatus: ExitStatus { operation == "write" ? .outOfResources : .badData }
 }
 
 extension ModelError: ExitCoded {
     var exitStatus: ExitStatus {
         switch self {
-        case .unknown, .unsupportedInput: .usage
         case .weights: .badModel
+        case .unknown, .unsupportedInput: .usage
         }
     }
+}
+
+extension InputMismatch: ExitCoded {
+    var exitStatus: ExitStatus { .badData }
 }
 
 extension MethodError: ExitCoded {
@@ -55,7 +59,11 @@ extension ModelFileError: ExitCoded {
 }
 
 extension SafetensorsError: ExitCoded {
-    var exitStatus: ExitStatus { .badModel }
+    var exitStatus: ExitStatus { kind == .unwritable ? .outOfResources : .badModel }
+}
+
+extension OutOfMemory: ExitCoded {
+    var exitStatus: ExitStatus { .outOfResources }
 }
 
 extension StateMismatch: ExitCoded {
@@ -79,12 +87,30 @@ extension CommandFailure {
         }
         let status = (error as? any ExitCoded)?.exitStatus ?? .internalError
         let report = "this is a mistake in Fledge; please report it with the command that you gave"
-        if let error = error as? DataError {
+        switch error {
+        case let error as DataError:
             self.init(status: status, what: error.what, place: error.path, next: error.advice)
-        } else if let error = error as? any ExplainedError {
+        case let error as SafetensorsError:
+            self.init(
+                status: status, what: "cannot \(error.kind == .unwritable ? "write" : "use") the weights",
+                place: error.file, why: (error.tensor.map { "tensor \($0): " } ?? "") + error.reason, next: error.advice)
+        case let error as FileError:
+            let isWriting = error.operation == "write"
+            self.init(
+                status: status, what: "cannot \(error.operation) the file", place: error.path, why: error.reason,
+                next: isWriting
+                    ? "check that the folder exists, may be written to and has space left"
+                    : "check the path and its permissions")
+        case let error as OutOfMemory:
+            let limit = error.limitBytes.map { "the limit is \($0 >> 20) MiB" } ?? "the system gave no more"
+            self.init(
+                status: status, what: "out of memory",
+                why: "\(error.requestedBytes >> 20) MiB wanted with \(error.liveBytes >> 20) MiB in use, and \(limit)",
+                next: "use a smaller batch (--set batchSize=...), smaller images or a smaller network")
+        case let error as any ExplainedError:
             let next = error.next ?? (status == .internalError ? report : nil)
             self.init(status: status, what: error.what, place: error.place, why: error.why, next: next)
-        } else {
+        default:
             self.init(status: status, what: String(describing: error), next: status == .internalError ? report : nil)
         }
     }

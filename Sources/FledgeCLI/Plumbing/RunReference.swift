@@ -29,6 +29,12 @@ struct NetworkOptions: ParsableArguments {
     @Option(help: "Side that pictures are brought to. Default: their own up to 64 pixels.")
     var imageSize: Int?
 
+    func validate() throws {
+        if let imageSize, !(1...1024).contains(imageSize) {
+            throw ValidationError("--image-size must be at least 1 and at most 1024")
+        }
+    }
+
     /// The network for samples of `input`, with its weights loaded.
     /// - Returns: its registered name and itself.
     func make(for input: InputSpec, seed: UInt64) throws -> (name: String, backbone: any Backbone) {
@@ -37,7 +43,11 @@ struct NetworkOptions: ParsableArguments {
         let name = model ?? given?.modelName ?? (input.isImage ? "small-conv" : "mlp")
         let backbone = try Models.make(name, inputShape: input.shape, random: &random)
         if let given {
-            try backbone.load(given.backbone.state())
+            do {
+                try backbone.load(given.backbone.state())
+            } catch {
+                throw ModelError.weights(file: weights ?? "", mismatch: error)
+            }
         } else if let weights {
             try PretrainedWeights.load(weights, into: backbone, withClassifier: false)
         }
@@ -45,7 +55,7 @@ struct NetworkOptions: ParsableArguments {
     }
 
     /// A model that Fledge wrote, or nil for weights from elsewhere.
-    private func fledgeModel(_ path: String) throws -> FittedModel? {
+    func fledgeModel(_ path: String) throws -> FittedModel? {
         var isFolder: ObjCBool = false
         FileManager.default.fileExists(atPath: path, isDirectory: &isFolder)
         if isFolder.boolValue { return try RunReference.model(path) }
@@ -53,11 +63,8 @@ struct NetworkOptions: ParsableArguments {
     }
 }
 
-/// The data of a command and how to read it.
-struct DataOptionsGroup: ParsableArguments {
-    @Option(help: "A path, or the bundled name `digits`.")
-    var data: String
-
+/// How data are read.
+struct ReadingOptions: ParsableArguments {
     @Option(help: "The column of a table that holds the class. Default: one with a usual name, else the last.")
     var labelColumn: String?
 
@@ -67,17 +74,40 @@ struct DataOptionsGroup: ParsableArguments {
     @Option(help: "Share of the training samples that becomes the test split where there is none.")
     var holdOut: Double?
 
+    @Option(help: "Share of the image files that may be damaged; they are left out, and listed. Default: 0.01.")
+    var maximumDamaged: Double?
+
     func validate() throws {
         if let holdOut, !(holdOut > 0 && holdOut < 1) { throw ValidationError("--hold-out must be between 0 and 1") }
+        if let maximumDamaged, !(0...1).contains(maximumDamaged) {
+            throw ValidationError("--maximum-damaged must be between 0 and 1")
+        }
     }
 
-    func open(seed: Int = 0) throws -> OpenedData {
+    /// - Parameters:
+    ///   - seed: of the held-out part.
+    ///   - input: of a network that is there already: images are brought to its channels.
+    func open(_ data: String, seed: Int = 0, for input: InputSpec? = nil) throws -> OpenedData {
         var options = DataOptions()
         if let labelColumn { options.labelColumn = .named(labelColumn) }
         options.dropColumns = dropColumn
         options.holdOut = holdOut
         options.seed = UInt64(seed)
+        if let maximumDamaged { options.maximumDamaged = maximumDamaged }
+        if let input, input.isImage { options.channels = input.channels }
         return try DataSource.open(data, options: options)
+    }
+}
+
+/// The data of a command and how to read it.
+struct DataOptionsGroup: ParsableArguments {
+    @Option(help: "A path, or the bundled name `digits`.")
+    var data: String
+
+    @OptionGroup var reading: ReadingOptions
+
+    func open(seed: Int = 0, for input: InputSpec? = nil) throws -> OpenedData {
+        try reading.open(data, seed: seed, for: input)
     }
 }
 

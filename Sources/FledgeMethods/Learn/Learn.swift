@@ -25,7 +25,9 @@ public struct Learn {
     ///   `StorageError` when the folder cannot be written.
     public func run(_ data: OpenedData, into folder: RunFolder) throws -> Report {
         let start = Date()
+        guard data.train.labelledCount > 0 else { throw DataError.noLabels(path: data.source) }
         let test = try data.requireTest()
+        guard test.labelledCount == test.count else { throw DataError.noLabels(path: "the test split of \(data.source)") }
         let seed = UInt64(settings.seed)
         let split = try data.train.labelledSplit(perClass: settings.labelsPerClass, seed: seed)
         let recipe = try Recipe(settings, data.train)
@@ -71,7 +73,7 @@ public struct Learn {
 
         // The test split, once.
         say("measuring on \(test.count) test samples")
-        let labels = test.labels.map { $0 ?? -1 }
+        let labels = test.labels.compactMap { $0 }
         func accuracy(_ probabilities: [Float]) -> Double {
             Metrics.accuracy(predicted: Metrics.predictions(scores: probabilities, classes: classes), labels: labels)
         }

@@ -32,4 +32,9 @@ public struct LearnSettings: Settings {
         "flip": "whether a mirrored picture keeps its class; auto: yes for colour, no for grey pictures",
         "workers": "threads that prepare each stream of batches",
     ]
+
+    public static let ranges: [String: SettingRange] = [
+        "labelsPerClass": .atLeast(1), "seed": .atLeast(0), "minutes": .atLeast(0), "imageSize": .within(0...1024),
+        "workers": .within(0...64),
+    ]
 }

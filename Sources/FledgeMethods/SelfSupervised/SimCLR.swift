@@ -31,6 +31,11 @@ public struct SimCLR: Method {
             "cropScale": "smallest share of the area that a random crop keeps",
             "jitter": "strength of the colour jitter",
         ]
+
+        public static let ranges: [String: SettingRange] = [
+            "batchSize": .within(2...65536), "temperature": .above(0), "hiddenSize": .within(1...65536),
+            "projectionSize": .within(1...65536), "cropScale": .above(0, upTo: 1), "jitter": .within(0...1),
+        ]
     }
 
     public static let info = MethodInfo(

@@ -32,6 +32,11 @@ public struct FixMatch: Method {
             "distributionAlignment": "brings the predicted class shares towards those of the labels (ReMixMatch, Berthelot et al. 2020)",
             "backboneRate": "learning rate of the backbone, relative to the head's",
         ]
+
+        public static let ranges: [String: SettingRange] = [
+            "batchSize": .within(1...65536), "unlabelledRatio": .within(1...100), "threshold": .within(0...1),
+            "unlabelledWeight": .atLeast(0), "backboneRate": .atLeast(0),
+        ]
     }
 
     public static let info = MethodInfo(

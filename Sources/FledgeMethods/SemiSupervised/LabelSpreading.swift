@@ -20,6 +20,11 @@ public struct LabelSpreading: Method {
             "temperature": "how fast the weight of an edge falls with distance",
             "iterations": "rounds of spreading",
         ]
+
+        public static let ranges: [String: SettingRange] = [
+            "neighbours": .within(1...10000), "alpha": .within(0..<1), "temperature": .above(0),
+            "iterations": .within(1...100_000),
+        ]
     }
 
     public static let info = MethodInfo(
@@ -42,6 +47,7 @@ public struct LabelSpreading: Method {
         let model = FittedModel(
             backbone: context.backbone, bank: features,
             distributions: Tensor(spread, shape: [data.dataset.count, context.classes]),
+            vote: .init(neighbours: config.neighbours, temperature: config.temperature),
             modelName: context.modelName, method: Self.info.name, classNames: data.classNames, input: data.input)
         return LearningResult(model: model)
     }

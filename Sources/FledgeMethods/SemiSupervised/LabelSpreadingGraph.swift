@@ -3,6 +3,17 @@ import Foundation
 
 /// Labels that flow over a graph of neighbours (Zhou et al. 2004, "Learning with local and global consistency").
 public enum LabelSpreadingGraph {
+    /// How a new sample asks the samples of the graph: so many neighbours, weighed with this temperature.
+    public struct Vote: Codable, Hashable, Sendable {
+        public var neighbours: Int
+        public var temperature: Double
+
+        public init(neighbours: Int = 10, temperature: Double = 0.1) {
+            self.neighbours = neighbours
+            self.temperature = temperature
+        }
+    }
+
     /// Spreads the known labels over all samples.
     ///
     /// Samples are joined to their `neighbours` most similar ones (in either direction) with weight
@@ -71,12 +82,12 @@ public enum LabelSpreadingGraph {
     ///   - distributions: [N, classes], their labels.
     /// - Returns: M * classes numbers, each row summing to 1.
     public static func classify(
-        _ features: Tensor, bank: Tensor, distributions: Tensor, neighbours: Int = 10, temperature: Double = 0.1
+        _ features: Tensor, bank: Tensor, distributions: Tensor, vote: Vote = Vote()
     ) -> [Float] {
         let classes = distributions.shape[1]
         let found = noGradient {
             NearestNeighbours.search(
-                features.detached().l2Normalized(axis: -1), in: bank.l2Normalized(axis: -1), count: neighbours)
+                features.detached().l2Normalized(axis: -1), in: bank.l2Normalized(axis: -1), count: vote.neighbours)
         }
         let labels = distributions.floats()
         var result = [Float](repeating: 0, count: features.shape[0] * classes)
@@ -84,7 +95,7 @@ public enum LabelSpreadingGraph {
             var total: Float = 0
             let top = found.similarities[r * found.count]
             for j in 0..<found.count {
-                let weight = exp((found.similarities[r * found.count + j] - top) / Float(temperature))
+                let weight = exp((found.similarities[r * found.count + j] - top) / Float(vote.temperature))
                 let from = Int(found.indices[r * found.count + j]) * classes
                 for c in 0..<classes { result[r * classes + c] += weight * labels[from + c] }
                 total += weight

@@ -35,6 +35,11 @@ public struct Supervised: Method {
             "layerDecay": "further factor of the rate for each block below the last; 1 trains all alike",
             "l2sp": "strength of the pull of the backbone to its starting weights",
         ]
+
+        public static let ranges: [String: SettingRange] = [
+            "batchSize": .within(1...65536), "labelSmoothing": .within(0..<1), "backboneRate": .atLeast(0),
+            "layerDecay": .above(0, upTo: 1), "l2sp": .atLeast(0),
+        ]
     }
 
     public static let info = MethodInfo(
@@ -58,8 +63,8 @@ public struct Supervised: Method {
         let classifier: Classifier
         let feeds: [Feed]
         private let config: Config
-        /// The starting weights for L2-SP, in the order of the backbone's parameters.
-        private let origin: [Tensor]
+        /// L2-SP's term of the loss. A function, because a module may not hold parameters inside a struct.
+        private let pull: (() -> Tensor)?
         var trained: any Module { classifier }
 
         init(_ config: Config, _ context: LearningContext) {
@@ -72,7 +77,9 @@ public struct Supervised: Method {
                 case .strong: context.strongView
                 }
             feeds = [Feed("labelled", from: .labelled, batchSize: config.batchSize, views: [view])]
-            origin = config.l2sp > 0 ? context.backbone.parameters().map { $0.item.value.detached() } : []
+            let weights = context.backbone.parameters()
+            pull = config.l2sp > 0 && !weights.isEmpty
+                ? DistanceFromStart(strength: config.l2sp, of: weights).callAsFunction : nil
             if config.freezeBackbone { context.backbone.freeze() }
         }
 
@@ -80,15 +87,8 @@ public struct Supervised: Method {
             let batch = batches["labelled"]!
             let logits = classifier(batch.views[0])
             var loss = crossEntropy(logits, batch.labels, labelSmoothing: config.labelSmoothing)
-            if config.l2sp > 0 {
-                loss = loss + l2SP(classifier.backbone.parameters().map(\.item.value), from: origin) * config.l2sp
-            }
+            if let pull { loss = loss + pull() }
             return StepOutput(loss, [("accuracy", batchAccuracy(logits, batch.labels))])
         }
     }
-}
-
-/// Half the squared distance of weights to their starting values (Li et al. 2018, equation 3).
-func l2SP(_ weights: [Tensor], from origin: [Tensor]) -> Tensor {
-    zip(weights, origin).reduce(Tensor(0)) { $0 + ($1.0 - $1.1).square().sum() } * 0.5
 }

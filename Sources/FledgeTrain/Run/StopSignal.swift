@@ -50,7 +50,8 @@ public struct StoppedBySignal: ExplainedError, Equatable {
         self.run = run
     }
 
-    public var what: String { "stopped" }
+    public var what: String { "stopped before the end" }
     public var place: String? { run }
     public var why: String? { number == SIGINT ? "interrupted (SIGINT)" : "asked to end (signal \(number))" }
+    public var next: String? { "run the same command again with another --out, or with --overwrite" }
 }

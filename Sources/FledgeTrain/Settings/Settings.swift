@@ -16,6 +16,12 @@ public protocol Settings: Codable, Sendable {
     init()
     /// One phrase for each field. A test fails for a field without one.
     static var meanings: [String: String] { get }
+    /// What numbers are allowed, by field; any finite ones where a field has no entry.
+    static var ranges: [String: SettingRange] { get }
+}
+
+extension Settings {
+    public static var ranges: [String: SettingRange] { [:] }
 }
 
 /// One setting as it is listed to a person.
@@ -26,6 +32,8 @@ public struct SettingField: Sendable, Equatable {
     public let defaultValue: PlainValue
     /// Empty where the author of the settings forgot it.
     public let meaning: String
+    /// Of a number: what is allowed; nil for any.
+    public let range: SettingRange?
 }
 
 extension SettingField: Encodable {
@@ -33,7 +41,7 @@ extension SettingField: Encodable {
         case name = "field"
         case type
         case defaultValue = "default"
-        case meaning
+        case meaning, range
     }
 
     public func encode(to encoder: any Encoder) throws {
@@ -42,6 +50,7 @@ extension SettingField: Encodable {
         try container.encode(type.description, forKey: .type)
         try container.encode(defaultValue, forKey: .defaultValue)
         try container.encode(meaning, forKey: .meaning)
+        try container.encodeIfPresent(range?.description, forKey: .range)
     }
 }
 
@@ -56,20 +65,26 @@ extension Settings {
         return found
     }
 
-    /// What is wrong with the declaration: fields without a meaning, meanings without a field, fields of a type that
-    /// cannot be set. Empty for sound settings; the test of every method asks for that.
+    /// What is wrong with the declaration: fields without a meaning, meanings and ranges without a field, fields of a
+    /// type that cannot be set, defaults out of range. Empty for sound settings; the test of every method asks for that.
     public static func problems() throws -> [String] {
         let fields = try self.fields()
         var problems: [String] = []
         for field in fields {
             if field.meaning.isEmpty { problems.append("\(field.name) has no meaning") }
             if !field.type.isSettable { problems.append("\(field.name) is of a type that cannot be set") }
+            if let range = field.range, field.defaultValue.asDouble.map(range.contains) == false {
+                problems.append("the default of \(field.name) is not \(range)")
+            }
         }
         let names = Set(fields.map(\.name))
         for name in meanings.keys.sorted() where !names.contains(name) {
             if !names.contains(where: { $0.hasPrefix(name + ".") }) {
                 problems.append("\(name) has a meaning but is no field")
             }
+        }
+        for name in ranges.keys.sorted() where !names.contains(name) {
+            problems.append("\(name) has a range but is no field")
         }
         return problems
     }
@@ -91,7 +106,9 @@ private func collect(
             }
         } else {
             let meaning = owner.meanings[local] ?? ""
-            found.append(SettingField(name: full, type: type, defaultValue: child.value, meaning: meaning))
+            found.append(
+                SettingField(
+                    name: full, type: type, defaultValue: child.value, meaning: meaning, range: owner.ranges[local]))
         }
     }
 }

@@ -6,6 +6,7 @@ public struct SettingsError: ExplainedError, Equatable {
         /// `nearest` holds existing names close to the one given, best first.
         case unknown(name: String, nearest: [String])
         case wrongType(name: String, value: String, type: SettingType)
+        case outOfRange(name: String, value: String, range: SettingRange)
         /// An override without `=`.
         case malformed(String)
         /// The value has the right type, but the settings refuse it.
@@ -28,7 +29,7 @@ public struct SettingsError: ExplainedError, Equatable {
     public var what: String {
         switch kind {
         case .unknown(let name, _): "there is no setting '\(name)'"
-        case .wrongType(let name, let value, _): "setting '\(name)' cannot be '\(value)'"
+        case .wrongType(let name, let value, _), .outOfRange(let name, let value, _): "setting '\(name)' cannot be '\(value)'"
         case .malformed(let text): "'\(text)' sets nothing"
         case .refused: "the settings contradict each other or are out of range"
         case .unreadable, .syntax, .limit: "cannot read the settings"
@@ -39,6 +40,7 @@ public struct SettingsError: ExplainedError, Equatable {
         switch kind {
         case .unknown: nil
         case .wrongType(_, _, let type): "it must be \(type.expectation)"
+        case .outOfRange(_, _, let range): "it must be \(range)"
         case .malformed: "a setting is given as name=value"
         case .refused(let reason), .unreadable(let reason), .syntax(let reason), .limit(let reason): reason
         }
@@ -52,6 +54,7 @@ public struct SettingsError: ExplainedError, Equatable {
                 : "did you mean \(nearest.map { "'\($0)'" }.joined(separator: " or "))?"
         case .wrongType(_, _, .group): "set one of the settings below it by its full name"
         case .wrongType(let name, _, let type): "write for example \(name)=\(type.example)"
+        case .outOfRange: "give a value in this range"
         case .malformed: "write for example learningRate=3e-4"
         case .refused: "change the value"
         case .unreadable: "check the path"

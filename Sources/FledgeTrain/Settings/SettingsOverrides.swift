@@ -26,11 +26,14 @@ extension Settings {
             // The name came from this very tree, so the path exists.
             _ = tree.replace(at: field.name.split(separator: ".").map(String.init), with: value)
         }
+        let changed: Self
         do {
-            return try JSONDecoder().decode(Self.self, from: Data(try CanonicalJSON(tree, pretty: false).text.utf8))
+            changed = try JSONDecoder().decode(Self.self, from: Data(try CanonicalJSON(tree, pretty: false).text.utf8))
         } catch let error as DecodingError {
             throw Self.explain(error, place: assignments.count == 1 ? assignments[0].place : nil)
         }
+        try changed.checkRanges { name in assignments.last { $0.name == name }?.place }
+        return changed
     }
 
     /// A type's own `init(from:)` may refuse values, and small integers have limits of their own.

@@ -98,7 +98,7 @@ public final class Trainer {
     /// - Parameters:
     ///   - progress: told of every step.
     ///   - record: called after every update with its number, the loss and the logs.
-    ///   - every: calls `checkpoint` after so many updates.
+    ///   - every: calls `checkpoint` after so many updates, and when a signal stops the training.
     /// - Throws: `NumericFailure` before an update with a loss that is no number, `StoppedBySignal`, and what loaders
     ///   and the task throw.
     public func run(
@@ -114,7 +114,10 @@ public final class Trainer {
             let seconds = Double(DispatchTime.now().uptimeNanoseconds - start) * 1e-9
             let done = limit > 0 ? seconds / limit : Double(step) / Double(totalSteps)
             if done >= 1 || (limit > 0 && settings.steps > 0 && step >= totalSteps) { break }
-            try StopSignal.check()
+            if let number = StopSignal.number {
+                if step > 0 { try checkpoint?() }
+                throw StoppedBySignal(number: number)
+            }
             let context = StepContext(step: step, progress: done, random: random.at(step))
             let (loss, logs) = try update(streams, context)
             optimizer.learningRate = schedule(Int(done * Double(Trainer.resolution)))

@@ -35,4 +35,10 @@ public struct TrainingSettings: Settings {
         "accumulation": "batches whose gradients are averaged for one update",
         "averaging": "decay of the moving average of the weights that evaluation uses; 0 means none",
     ]
+
+    public static let ranges: [String: SettingRange] = [
+        "steps": .atLeast(0), "epochs": .atLeast(0), "minutes": .atLeast(0), "learningRate": .atLeast(0),
+        "momentum": .within(0..<1), "weightDecay": .atLeast(0), "warmup": .within(0..<1), "clipNorm": .atLeast(0),
+        "accumulation": .atLeast(1), "averaging": .within(0..<1),
+    ]
 }

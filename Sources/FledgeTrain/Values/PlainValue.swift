@@ -31,6 +31,15 @@ public indirect enum PlainValue: Sendable, Equatable {
         return fields.first { $0.name == name }?.value
     }
 
+    /// The value of a number, whole or not.
+    var asDouble: Double? {
+        switch self {
+        case .integer(let value): Double(value)
+        case .number(let value): value
+        default: nil
+        }
+    }
+
     /// Replaces what lies at a path of names. Returns false, changing nothing, where the path does not exist.
     mutating func replace(at path: some Collection<String>, with new: PlainValue) -> Bool {
         guard let name = path.first else {

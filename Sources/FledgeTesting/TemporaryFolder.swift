@@ -1,0 +1,26 @@
+import FledgeCore
+import Foundation
+
+/// A folder that a test fills and that is removed after it.
+public final class TemporaryFolder: Sendable {
+    public let path: String
+
+    public init() throws {
+        path = FileManager.default.temporaryDirectory.appendingPathComponent("fledge-\(UUID().uuidString)").path
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    public func folder(_ name: String) throws {
+        try FileManager.default.createDirectory(atPath: path + "/" + name, withIntermediateDirectories: true)
+    }
+
+    /// Writes a file, with the folders it lies in.
+    public func write(_ name: String, _ bytes: [UInt8]) throws {
+        try folder((name as NSString).deletingLastPathComponent)
+        try FileBytes.write(bytes, to: path + "/" + name)
+    }
+
+    public func write(_ name: String, _ text: String) throws { try write(name, Array(text.utf8)) }
+}

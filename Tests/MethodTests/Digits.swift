@@ -1,0 +1,47 @@
+import FledgeCore
+import FledgeData
+import FledgeMethods
+import FledgeModels
+import FledgeNN
+import FledgeTrain
+
+/// The bundled digits: 3,823 training and 1,797 test pictures of 8 x 8.
+enum Digits {
+    static let data = Result { try DataSource.open("digits") }
+
+    /// What a method is given: `samples` of the training split, with `perClass` labels of each class.
+    static func context(
+        perClass: Int, seed: UInt64 = 0, samples: Int? = nil, model: String = "small-conv"
+    ) throws -> LearningContext {
+        let all = try data.get().train
+        // The pictures are sorted by class.
+        let train = samples.map { wanted in all.subset((0..<wanted).map { $0 * all.count / wanted }) } ?? all
+        let labelled = try train.labelledSplit(perClass: perClass, seed: seed).labelled
+        let input = try InputSpec(measuring: train)
+        var random = RandomSource(seed: seed).stream("backbone")
+        let backbone = try Models.make(model, inputShape: input.shape, random: &random)
+        var context = LearningContext(
+            data: TrainingData(dataset: train, labelled: labelled, input: input), backbone: backbone, modelName: model,
+            seed: seed)
+        context.flip = false
+        return context
+    }
+
+    /// The share of test pictures that class probabilities [N * 10] get right.
+    static func accuracy(_ probabilities: [Float]) throws -> Double {
+        let labels = try test().labels.compactMap { $0 }
+        return Metrics.accuracy(predicted: Metrics.predictions(scores: probabilities, classes: 10), labels: labels)
+    }
+
+    static func test() throws -> any Dataset { try data.get().requireTest() }
+
+    /// Accuracy of a vote of neighbours among the labelled samples of `context`, by its backbone's features.
+    static func neighbours(_ context: LearningContext) throws -> Double {
+        let labelled = context.data.dataset.subset(context.data.labelled)
+        func features(_ set: any Dataset) throws -> Tensor {
+            try Inference.features(context.backbone, set, input: context.input)
+        }
+        let probe = KNNProbe(features: try features(labelled), labels: context.data.labels, classes: 10, k: 5)
+        return try accuracy(probe.probabilities(features(test())))
+    }
+}

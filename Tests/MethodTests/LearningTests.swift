@@ -1,0 +1,109 @@
+import FledgeCore
+import FledgeData
+import FledgeModels
+import FledgeNN
+import FledgeTrain
+import XCTest
+
+@testable import FledgeMethods
+
+/// Methods learn on real pictures, and do not where the idea in them is taken out.
+final class LearningTests: XCTestCase {
+    func testSupervised() throws {
+        var config = Supervised.Config()
+        config.training.steps = 200
+        let accuracy = try Digits.accuracy(
+            Supervised(config).learn(Digits.context(perClass: 10)).model.probabilities(of: Digits.test()))
+        XCTAssertGreaterThan(accuracy, 0.85)
+    }
+
+    /// Two views of one picture attract: pairs of unrelated pictures must not teach as much.
+    func testSimCLRNeedsItsPairs() throws {
+        func run(rate: Double = 2e-3, _ make: (SimCLR.Task) -> any TrainingTask) throws -> Double {
+            let context = try Digits.context(perClass: 10)
+            var config = SimCLR.Config()
+            config.batchSize = 128
+            config.training.steps = rate > 0 ? 200 : 40
+            config.training.learningRate = rate
+            _ = try context.train(make(SimCLR.Task(config, context)), config.training, title: "simclr")
+            return try Digits.neighbours(context)
+        }
+        // Without updates, yet with the statistics of batch normalisation, which alone improve features.
+        let untrained = try run(rate: 0) { $0 }
+        let paired = try run { $0 }
+        let unpaired = try run { Unpaired($0) }
+        XCTAssertGreaterThan(paired, untrained + 0.05)
+        XCTAssertLessThan(unpaired, untrained + 0.05)
+    }
+
+    /// The second views belong to other pictures than the first.
+    private final class Unpaired: TrainingTask {
+        let task: SimCLR.Task
+        var feeds: [Feed] { task.feeds }
+        init(_ task: SimCLR.Task) { self.task = task }
+
+        func step(_ batches: [String: TrainingBatch], _ context: StepContext) throws -> StepOutput {
+            let batch = batches["pictures"]!
+            let other = batch.views[1].rolled(by: 1, axis: 0)
+            let views = [batch.views[0], other]
+            return try task.step(
+                ["pictures": TrainingBatch(views: views, labels: batch.labels, indices: batch.indices)], context)
+        }
+    }
+
+    /// Confident guesses on unlabelled pictures help; without them FixMatch is supervised learning.
+    func testFixMatchNeedsItsGuesses() throws {
+        func run(threshold: Double) throws -> Double {
+            let context = try Digits.context(perClass: 2)
+            var config = FixMatch.Config()
+            config.batchSize = 32
+            config.unlabelledRatio = 4
+            config.threshold = threshold
+            config.training.steps = 300
+            return try Digits.accuracy(FixMatch(config).learn(context).model.probabilities(of: Digits.test()))
+        }
+        var config = Supervised.Config()
+        config.training.steps = 300
+        let supervised = try Digits.accuracy(
+            Supervised(config).learn(Digits.context(perClass: 2)).model.probabilities(of: Digits.test()))
+        let fixMatch = try run(threshold: 0.8)
+        let masked = try run(threshold: 2)
+        XCTAssertGreaterThan(fixMatch, supervised + 0.04)
+        XCTAssertLessThan(masked, supervised + 0.03)
+    }
+
+    /// The labels of neighbours are worth more than a straight boundary between 50 pictures.
+    func testLabelSpreading() throws {
+        let context = try Digits.context(perClass: 5, model: "raw")
+        let spread = try Digits.accuracy(
+            LabelSpreading(LabelSpreading.Config()).learn(context).model.probabilities(of: Digits.test()))
+        let labelled = context.data.dataset.subset(context.data.labelled)
+        let probe = LinearProbe(
+            features: try Inference.rawValues(labelled, input: context.input), labels: context.data.labels, classes: 10)
+        let linear = try Digits.accuracy(
+            probe.probabilities(Inference.rawValues(Digits.test(), input: context.input)))
+        XCTAssertGreaterThan(spread, linear + 0.05)
+    }
+
+    /// Fine-tuning moves what it may: nothing below a frozen backbone, little against a strong pull.
+    func testFineTuning() throws {
+        func distance(_ change: (inout Supervised.Config) -> Void) throws -> Double {
+            let context = try Digits.context(perClass: 5, samples: 500)
+            let start = context.backbone.parameters().map { $0.item.value.detached() }
+            var config = Supervised.Config()
+            config.training.steps = 30
+            config.training.averaging = 0
+            config.training.weightDecay = 0
+            change(&config)
+            _ = try Supervised(config).learn(context)
+            return zip(start, context.backbone.parameters())
+                .reduce(0) { $0 + ($1.0 - $1.1.item.value.detached()).square().sum().item() }
+        }
+        let free = try distance { _ in }
+        XCTAssertGreaterThan(free, 0.1)
+        XCTAssertEqual(try distance { $0.freezeBackbone = true }, 0)
+        XCTAssertEqual(try distance { $0.backboneRate = 0 }, 0)
+        XCTAssertLessThan(try distance { $0.l2sp = 10 }, free / 2)
+        XCTAssertLessThan(try distance { $0.layerDecay = 0.1 }, free)
+    }
+}

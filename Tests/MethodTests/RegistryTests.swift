@@ -1,0 +1,197 @@
+import FledgeCore
+import FledgeData
+import FledgeModels
+import FledgeNN
+import FledgeTesting
+import FledgeTrain
+import Foundation
+import XCTest
+
+@testable import FledgeMethods
+
+/// Every method of the registry keeps the promises that the command and the run folder rely on.
+final class RegistryTests: XCTestCase {
+    /// A file that declares a method and forgets its line in the registry would never be found.
+    func testEveryMethodIsRegistered() throws {
+        let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent().appendingPathComponent("Sources/FledgeMethods")
+        let registry = try String(contentsOf: folder.appendingPathComponent("Registry.swift"), encoding: .utf8)
+        let files = try XCTUnwrap(FileManager.default.enumerator(at: folder, includingPropertiesForKeys: nil))
+        var found = 0
+        for case let file as URL in files where file.pathExtension == "swift" {
+            let text = try String(contentsOf: file, encoding: .utf8)
+            for match in text.matches(of: /(?:struct|class|enum) (\w+)\s*:\s*(?:[\w, ]+, )?Method\b/) {
+                found += 1
+                XCTAssertTrue(
+                    registry.contains("MethodEntry(\(match.1).self)"),
+                    "\(match.1) in \(file.lastPathComponent) has no line in Registry.swift")
+            }
+        }
+        XCTAssertEqual(found, Methods.all.count, "methods declared in another way than the others")
+    }
+
+    func testDescriptions() throws {
+        XCTAssertEqual(Set(Methods.all.map(\.info.name)).count, Methods.all.count)
+        for entry in Methods.all {
+            let info = entry.info
+            XCTAssertNotNil(try /[a-z0-9]+(-[a-z0-9]+)*/.wholeMatch(in: info.name), info.name)
+            XCTAssertTrue(info.summary.count > 20 && info.summary.hasSuffix("."), info.name)
+            XCTAssertTrue(info.paper.contains(/\b(19|20)\d\d\b/), "\(info.name) names no paper with its year")
+            XCTAssertFalse(info.needs.isEmpty, info.name)
+            XCTAssertEqual(try entry.settingProblems(), [], info.name)
+            for field in try entry.fields() where ["int", "float"].contains(field.type.description) {
+                XCTAssertNotNil(field.range, "\(info.name): \(field.name) takes any number")
+            }
+            XCTAssertEqual(try Methods.entry(named: info.name).info, info)
+        }
+    }
+
+    func testUnknownMethod() {
+        XCTAssertThrowsError(try Methods.entry(named: "sim-clr")) { error in
+            XCTAssertEqual(error as? MethodError, .unknown("sim-clr", nearest: ["simclr"]))
+        }
+    }
+
+    func testSettingsOutOfRange() throws {
+        XCTAssertThrowsError(try Methods.entry(named: "fixmatch").make(nil, ["threshold=1.5"])) { error in
+            let error = error as? SettingsError
+            XCTAssertEqual(error?.what, "setting 'threshold' cannot be '1.5'")
+            XCTAssertEqual(error?.why, "it must be at least 0 and at most 1")
+            XCTAssertEqual(error?.place, "'threshold=1.5'")
+        }
+        for good in ["threshold=0", "threshold=1", "training.momentum=0", "training.warmup=0.5"] {
+            XCTAssertNoThrow(try Methods.entry(named: "fixmatch").make(nil, [good]))
+        }
+        for bad in ["training.momentum=1", "training.steps=-1", "batchSize=0", "unlabelledWeight=-0.1"] {
+            XCTAssertThrowsError(try Methods.entry(named: "fixmatch").make(nil, [bad]), bad)
+        }
+    }
+
+    // MARK: Running
+
+    /// Few steps on few pictures.
+    private func learn(_ entry: MethodEntry, seed: UInt64 = 3, workers: Int = 1) throws -> LearningResult {
+        let names = Set(try entry.fields().map(\.name))
+        let quick = ["training.steps=3", "batchSize=16"].filter { names.contains(String($0.prefix { $0 != "=" })) }
+        var context = try Digits.context(perClass: 2, seed: seed, samples: 200)
+        context.workers = workers
+        return try entry.make(nil, quick).method.learn(context)
+    }
+
+    private func bytes(_ model: FittedModel) throws -> [UInt8] {
+        let folder = try TemporaryFolder()
+        try model.save(to: folder.path + "/model.safetensors")
+        return try FileBytes.read(folder.path + "/model.safetensors")
+    }
+
+    func testEveryMethodRunsAndItsResultIsStored() throws {
+        let sample = try Digits.test().subset(Array(0..<50))
+        for entry in Methods.all {
+            let name = entry.info.name
+            let result = try learn(entry)
+            let features = try result.model.features(of: sample)
+            XCTAssertEqual(features.shape[0], 50)
+            XCTAssertTrue(features.floats().allSatisfy(\.isFinite), name)
+            XCTAssertTrue(result.curves.allSatisfy { $0.values.allSatisfy(\.isFinite) }, name)
+            XCTAssertEqual(result.model.canClassify, entry.info.needs.contains(.labels), name)
+
+            let folder = try TemporaryFolder()
+            try result.model.save(to: folder.path + "/m.safetensors")
+            let loaded = try FittedModel.load(from: folder.path + "/m.safetensors")
+            XCTAssertEqual(try loaded.features(of: sample).floats(), features.floats(), name)
+            XCTAssertEqual(loaded.method, name)
+            XCTAssertEqual(loaded.classNames, result.model.classNames)
+            XCTAssertEqual(loaded.input, result.model.input)
+            XCTAssertEqual(try bytes(loaded), try bytes(result.model), name)
+            guard result.model.canClassify else { continue }
+            let probabilities = try result.model.probabilities(of: sample)
+            XCTAssertEqual(try loaded.probabilities(of: sample), probabilities, name)
+            for row in 0..<50 {
+                XCTAssertEqual(probabilities[row * 10..<row * 10 + 10].reduce(0, +), 1, accuracy: 1e-4, name)
+            }
+        }
+    }
+
+    /// How a new sample is asked about comes from the settings and goes with the model.
+    func testLabelSpreadingKeepsItsVote() throws {
+        let context = try Digits.context(perClass: 2, samples: 200, model: "raw")
+        let model = try Methods.entry(named: "label-spreading").make(nil, ["neighbours=3", "temperature=0.05"])
+            .method.learn(context).model
+        let folder = try TemporaryFolder()
+        try model.save(to: folder.path + "/m.safetensors")
+        let loaded = try FittedModel.load(from: folder.path + "/m.safetensors")
+        XCTAssertEqual(loaded.vote, LabelSpreadingGraph.Vote(neighbours: 3, temperature: 0.05))
+    }
+
+    func testSameSeedSameBytesForAnyNumberOfWorkers() throws {
+        for entry in Methods.all {
+            let first = try bytes(learn(entry).model)
+            XCTAssertEqual(try bytes(learn(entry).model), first, entry.info.name)
+            XCTAssertEqual(try bytes(learn(entry, workers: 4).model), first, "\(entry.info.name), 4 workers")
+            XCTAssertEqual(try bytes(learn(entry, workers: 0).model), first, "\(entry.info.name), no workers")
+            XCTAssertNotEqual(try bytes(learn(entry, seed: 4).model), first, "\(entry.info.name), another seed")
+        }
+    }
+
+    // MARK: Continuing
+
+    private struct Interrupted: Error {}
+
+    /// The task of a method that trains, and its settings, for six steps.
+    private typealias Training = (TrainingSettings, LearningContext) -> any TrainingTask
+    private let trainings: [String: Training] = [
+        "supervised": { settings, context in
+            var config = Supervised.Config()
+            (config.batchSize, config.training) = (16, settings)
+            return Supervised.Task(config, context)
+        },
+        "simclr": { settings, context in
+            var config = SimCLR.Config()
+            (config.batchSize, config.training) = (16, settings)
+            return SimCLR.Task(config, context)
+        },
+        "fixmatch": { settings, context in
+            var config = FixMatch.Config()
+            (config.batchSize, config.threshold, config.training) = (16, 0.1, settings)
+            return FixMatch.Task(config, context)
+        },
+    ]
+
+    func testEveryTrainingMethodHasATaskHere() throws {
+        let trained = try Methods.all.filter { try $0.fields().contains { $0.name == "training.steps" } }
+        XCTAssertEqual(Set(trained.map(\.info.name)), Set(trainings.keys))
+    }
+
+    /// Six steps are the same as three, a checkpoint, and three more in a new process.
+    func testTrainingContinuesExactly() throws {
+        for (name, make) in trainings.sorted(by: { $0.key < $1.key }) {
+            for optimizer in [TrainingSettings.OptimizerName.adamw, .sgd] {
+                var settings = TrainingSettings()
+                (settings.steps, settings.optimizer, settings.averaging) = (6, optimizer, 0.9)
+                (settings.learningRate, settings.warmup, settings.accumulation) = (0.01, 0.2, 2)
+                func trainer() throws -> Trainer {
+                    let context = try Digits.context(perClass: 2, samples: 200)
+                    return Trainer(make(settings, context), data: context.data, settings: settings, seed: 5)
+                }
+                let whole = try trainer()
+                try whole.run()
+
+                let folder = try TemporaryFolder()
+                let first = try trainer()
+                XCTAssertThrowsError(try first.run(record: { step, _ in if step == 3 { throw Interrupted() } })) {
+                    XCTAssertTrue($0 is Interrupted)
+                }
+                try Safetensors.save(first.state(), to: folder.path + "/checkpoint")
+                let second = try trainer()
+                try second.load(try Safetensors.load(folder.path + "/checkpoint"))
+                XCTAssertEqual(second.step, 3)
+                try second.run()
+                try Safetensors.save(second.state(), to: folder.path + "/continued")
+                try Safetensors.save(whole.state(), to: folder.path + "/whole")
+                XCTAssertEqual(
+                    try FileBytes.read(folder.path + "/continued"), try FileBytes.read(folder.path + "/whole"),
+                    "\(name), \(optimizer)")
+            }
+        }
+    }
+}
