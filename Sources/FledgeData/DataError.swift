@@ -113,10 +113,12 @@ public enum DataError: Error, Equatable, Sendable, CustomStringConvertible {
         case .textColumn: "Turn it into numbers, or leave it out with the option dropColumns (--drop-column NAME)."
         case .labelOutOfRange: "Correct the label, or add the class to the training split."
         case .mismatch: "Check that the files belong to the same data set and are complete."
-        case .noTestSplit: "Add test samples (a folder test/ beside train/), or hold some samples out with the option holdOut (--hold-out 0.2)."
+        case .noTestSplit:
+            "Add test samples (a folder test/ beside train/), or hold some samples out with the option holdOut (--hold-out 0.2)."
         case .noLabels: "Give labels by class folders or a label column, or use a method that needs none."
         case .tooFewLabels: "Ask for fewer labels per class, or label more samples."
-        case .tooManyDamaged: "Replace or remove these files, or raise the option maximumDamaged (--maximum-damaged SHARE)."
+        case .tooManyDamaged:
+            "Replace or remove these files, or raise the option maximumDamaged (--maximum-damaged SHARE)."
         }
     }
 

@@ -26,7 +26,8 @@ public final class FittedModel: Module {
 
     public init(
         backbone: any Backbone, head: Linear? = nil, bank: Tensor? = nil, distributions: Tensor? = nil,
-        vote: LabelSpreadingGraph.Vote = .init(), modelName: String, method: String, classNames: [String], input: InputSpec
+        vote: LabelSpreadingGraph.Vote = .init(), modelName: String, method: String, classNames: [String],
+        input: InputSpec
     ) {
         self.backbone = backbone
         self.head = head
@@ -89,7 +90,9 @@ public final class FittedModel: Module {
     ///   and what reading safetensors throws.
     public static func load(from path: String) throws -> FittedModel {
         let file = try SafetensorsFile(path)
-        guard let text = file.metadata["fledge"] else { throw ModelFileError(path: path, why: "it has no description of a network") }
+        guard let text = file.metadata["fledge"] else {
+            throw ModelFileError(path: path, why: "it has no description of a network")
+        }
         let metadata: Metadata
         do {
             metadata = try JSONDecoder().decode(Metadata.self, from: Data(text.utf8))
@@ -97,7 +100,9 @@ public final class FittedModel: Module {
             throw ModelFileError(path: path, why: "its description of the network is damaged")
         }
         var random = RandomSource(seed: 0)
-        guard metadata.isSound else { throw ModelFileError(path: path, why: "its description of the network is damaged") }
+        guard metadata.isSound else {
+            throw ModelFileError(path: path, why: "its description of the network is damaged")
+        }
         let backbone = try Models.make(metadata.model, inputShape: metadata.input.shape, random: &random)
         let tensors = try Safetensors.load(path)
         let hasHead = tensors["head.weight"] != nil
@@ -173,7 +178,8 @@ public enum Inference {
         let found: [Int]
         if let images = dataset as? ImageDataset {
             let size = images.uniformSize
-            found = input.isImage
+            found =
+                input.isImage
                 ? images.sampleShape(after: .none(size: input.size))
                 : [size?.height ?? 0, size?.width ?? 0, images.channels]
         } else {
@@ -181,7 +187,8 @@ public enum Inference {
         }
         guard found == input.shape else { throw InputMismatch(expected: input.shape, found: found) }
         let loader = Loader(
-            dataset, batchSize: batchSize, views: [input.plainView], seed: 0, shuffle: false, remainder: .keep, workers: 1)
+            dataset, batchSize: batchSize, views: [input.plainView], seed: 0, shuffle: false, remainder: .keep,
+            workers: 1)
         let stream = loader.epoch(0)
         while let batch = try stream.next() { body(batch) }
     }
@@ -199,7 +206,8 @@ public struct InputMismatch: ExplainedError, Equatable {
 
     private static func describe(_ shape: [Int]) -> String {
         shape.count == 3
-            ? (shape[2] == 1 ? "grey" : "colour") + " pictures" + (shape[0] > 0 ? " of \(shape[1]) x \(shape[0]) pixels" : "")
+            ? (shape[2] == 1 ? "grey" : "colour") + " pictures"
+                + (shape[0] > 0 ? " of \(shape[1]) x \(shape[0]) pixels" : "")
             : "rows of \(shape[0]) numbers"
     }
 }

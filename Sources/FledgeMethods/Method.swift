@@ -81,7 +81,8 @@ public struct LearningContext {
     private func features(noise: Double, holes: Double) -> Augmentation {
         // Noise is relative to each feature's spread, so it comes after normalisation.
         let normal = input.normalized(Augmentation([]))
-        let steps: [Augmentation.Step] = [.gaussianNoise(deviation: noise)] + (holes > 0 ? [.mask(probability: holes)] : [])
+        let steps: [Augmentation.Step] =
+            [.gaussianNoise(deviation: noise)] + (holes > 0 ? [.mask(probability: holes)] : [])
         return normal.then(Augmentation(steps))
     }
 }
@@ -116,7 +117,8 @@ extension LearningContext {
         _ task: any TrainingTask, _ settings: TrainingSettings, title: String, groups: [ParameterGroup]? = nil
     ) throws -> Trainer {
         let trainer = Trainer(task, data: data, settings: settings, seed: seed, groups: groups, workers: workers)
-        let display = progress(title, settings.minutes > 0 ? .seconds(settings.minutes * 60) : .steps(trainer.totalSteps))
+        let display = progress(
+            title, settings.minutes > 0 ? .seconds(settings.minutes * 60) : .steps(trainer.totalSteps))
         defer { display?.finish() }
         guard let folder else {
             try trainer.run(progress: display)

@@ -25,7 +25,8 @@ public enum MethodError: ExplainedError, Equatable {
     public var next: String? {
         switch self {
         case .unknown(_, let nearest):
-            (nearest.isEmpty ? "" : "did you mean \(nearest.joined(separator: ", "))? ") + "`fledge methods` lists them all"
+            (nearest.isEmpty ? "" : "did you mean \(nearest.joined(separator: ", "))? ")
+                + "`fledge methods` lists them all"
         case .needsImages: "use supervised, fixmatch or label-spreading"
         case .needsLabels: "label some samples, or use a self-supervised method such as simclr"
         }

@@ -26,7 +26,8 @@ public struct MethodEntry: Sendable {
     public let settingProblems: @Sendable () throws -> [String]
     /// Makes the method from a YAML file (nil: defaults) and then `name=value` overrides; returns the resolved settings
     /// beside it. Throws `SettingsError`.
-    public let make: @Sendable (_ yaml: String?, _ overrides: [String]) throws -> (method: any Method, settings: PlainValue)
+    public let make:
+        @Sendable (_ yaml: String?, _ overrides: [String]) throws -> (method: any Method, settings: PlainValue)
 
     public init<M: Method>(_ type: M.Type) where M: SendableMetatype {
         info = M.info

@@ -56,7 +56,9 @@ struct BadInput {
         }
     }
 
-    private init(_ name: String, _ status: Int32, says: [String], arguments: @escaping (TemporaryFolder) throws -> [String]) {
+    private init(
+        _ name: String, _ status: Int32, says: [String], arguments: @escaping (TemporaryFolder) throws -> [String]
+    ) {
         self.name = name
         self.status = status
         self.says = says
@@ -88,11 +90,16 @@ struct BadInput {
                 let picture = ImageBuffer(
                     width: 64, height: 64, channels: 3, pixels: (0..<12288).map { UInt8($0 * $0 % 251) })
                 let jpeg = try ImageCodec.jpeg(picture)
-                for i in 0..<3 { for name in ["a", "b"] { try folder.write("train/\(name)/\(i).png", Samples.png(i)) } }
+                for i in 0..<3 {
+                    for name in ["a", "b"] { try folder.write("train/\(name)/\(i).png", Samples.png(i)) }
+                }
                 try folder.write("train/b/x.jpg", Array(jpeg.prefix(jpeg.count / 2)))
             },
-            learning("many damaged pictures", "2 of 6 samples are damaged", "--maximum-damaged", "train/b/x.png") { folder in
-                for i in 0..<2 { for name in ["a", "b"] { try folder.write("train/\(name)/\(i).png", Samples.png(i)) } }
+            learning("many damaged pictures", "2 of 6 samples are damaged", "--maximum-damaged", "train/b/x.png") {
+                folder in
+                for i in 0..<2 {
+                    for name in ["a", "b"] { try folder.write("train/\(name)/\(i).png", Samples.png(i)) }
+                }
                 try folder.write("train/b/x.png", [])
                 try folder.write("train/b/y.png", Array(Samples.png().prefix(40)))
             },
@@ -123,13 +130,23 @@ struct BadInput {
             },
             table("NaN in a table", "row 3, column 'b'", "not a finite number", text: "a,b,label\n1,2,x\n3,nan,y\n"),
             table("empty cell", "row 2, column 'a'", "the cell is empty", text: "a,b,label\n,2,x\n3,4,y\n"),
-            table("text in a column of numbers", "column 'b' holds text", "--drop-column", text: "a,b,label\n1,red,x\n2,blue,y\n"),
+            table(
+                "text in a column of numbers", "column 'b' holds text", "--drop-column",
+                text: "a,b,label\n1,red,x\n2,blue,y\n"),
             table("ragged row", "row 3 has 2 cells", text: "a,b,label\n1,2,x\n3,4\n"),
             table("empty table", "t.csv", text: ""),
-            table("no such label column", "no column 'z'", "'a', 'b'", text: "a,b\n1,x\n2,y\n", options: ["--label-column", "z"]),
-            inspecting("npz without known arrays", "no column", "foo", file: "d.npz", try Npz.bytes([("foo", NpyArray([1, 2] as [Float], shape: [2]))])),
-            inspecting("npy with pickled objects", "never loaded", file: "d.npy", header("{'descr': '|O', 'fortran_order': False, 'shape': (2,), }")),
-            inspecting("truncated npy", "d.npy", file: "d.npy", Array(NpyArray([Float](repeating: 1, count: 64), shape: [32, 2]).npyBytes().dropLast(9))),
+            table(
+                "no such label column", "no column 'z'", "'a', 'b'", text: "a,b\n1,x\n2,y\n",
+                options: ["--label-column", "z"]),
+            inspecting(
+                "npz without known arrays", "no column", "foo", file: "d.npz",
+                try Npz.bytes([("foo", NpyArray([1, 2] as [Float], shape: [2]))])),
+            inspecting(
+                "npy with pickled objects", "never loaded", file: "d.npy",
+                header("{'descr': '|O', 'fortran_order': False, 'shape': (2,), }")),
+            inspecting(
+                "truncated npy", "d.npy", file: "d.npy",
+                Array(NpyArray([Float](repeating: 1, count: 64), shape: [32, 2]).npyBytes().dropLast(9))),
             inspecting("unknown form", "no form that is known", file: "d.xyz", Array("hello".utf8)),
             BadInput("pictures for a table's network", 3, says: "rows of 3 numbers", "trained on") { folder in
                 let samples = try Samples.shared.get()
@@ -144,24 +161,31 @@ struct BadInput {
 
     static var usage: [BadInput] {
         [
-            BadInput("no labels asked for", 2, says: "must be 1 or more") { _ in ["learn", "digits", "--labels-per-class", "0"] },
+            BadInput("no labels asked for", 2, says: "must be 1 or more") { _ in
+                ["learn", "digits", "--labels-per-class", "0"]
+            },
             BadInput("a negative number of labels", 2, says: "labels-per-class") { _ in
                 ["learn", "digits", "--labels-per-class=-3"]
             },
-            BadInput("a number of labels that is none", 2, says: "'many'") { _ in ["learn", "digits", "--labels-per-class", "many"] },
+            BadInput("a number of labels that is none", 2, says: "'many'") { _ in
+                ["learn", "digits", "--labels-per-class", "many"]
+            },
             BadInput("a missing option", 2, says: "--labels-per-class") { _ in ["learn", "digits"] },
             BadInput("unknown option", 2, says: "Did you mean '--seed'?") { _ in
                 ["learn", "digits", "--labels-per-class", "1", "--sede", "3"]
             },
             BadInput("unknown command", 2, says: "did you mean 'learn'?") { _ in ["lern", "digits"] },
-            training("unknown method", says: "no method \"fixmach\"", "did you mean fixmatch", method: "fixmach", given: ""),
+            training(
+                "unknown method", says: "no method \"fixmach\"", "did you mean fixmatch", method: "fixmach", given: ""),
             training("unknown network", says: "no network 'resnet19'", "'resnet18'", given: "--model resnet19"),
             training("unknown setting", says: "no setting 'batchsize'", "'batchSize'", given: "--set batchsize=3"),
             training("setting of the wrong type", says: "a whole number", given: "--set batchSize=lots"),
             training("setting without a value", says: "name=value", given: "--set batchSize"),
-            training("batch of nothing", says: "'batchSize' cannot be '0'", "at least 1", given: "--set batchSize=0"),
-            training("negative learning rate", says: "learningRate", "at least 0", given: "--set training.learningRate=-1"),
-            training("probability above 1", says: "threshold", "at most 1", method: "fixmatch", given: "--set threshold=1.5"),
+            training("batch of nothing", says: "'batchSize' cannot be '0'", "at least 2", given: "--set batchSize=0"),
+            training(
+                "negative learning rate", says: "learningRate", "at least 0", given: "--set training.learningRate=-1"),
+            training(
+                "probability above 1", says: "threshold", "at most 1", method: "fixmatch", given: "--set threshold=1.5"),
             training("nothing to accumulate", says: "accumulation", given: "--set training.accumulation=0"),
             training("negative workers", says: "--workers must be", given: "--workers=-1"),
             training("picture of no pixels", says: "--image-size must be", given: "--image-size 0"),
@@ -177,11 +201,16 @@ struct BadInput {
             },
             BadInput("run folder in use", 2, says: "is not empty", "--overwrite") { folder in
                 try folder.write("run/notes.txt", "mine")
-                return ["train", "supervised", "--data", try Samples.shared.get().images, "--out", folder.path + "/run"]
+                return [
+                    "train", "supervised", "--data", try Samples.shared.get().images, "--out", folder.path + "/run",
+                ]
             },
             BadInput("run folder below a file", 2, says: "a part of the path is a file") { folder in
                 try folder.write("file", "text")
-                return ["train", "supervised", "--data", try Samples.shared.get().images, "--out", folder.path + "/file/run"]
+                return [
+                    "train", "supervised", "--data", try Samples.shared.get().images, "--out",
+                    folder.path + "/file/run",
+                ]
             },
             BadInput("run folder where nothing can be made", 2, says: "cannot make the folder", "/proc/run") { _ in
                 ["train", "supervised", "--data", try Samples.shared.get().images, "--out", "/proc/run"]
@@ -222,8 +251,11 @@ struct BadInput {
             model("weights of another program", says: ["no description of a network"]) { _, path in
                 try Safetensors.save(["a": Tensor([1.0, 2.0])], to: path)
             },
-            BadInput("weights that do not fit", 4, says:
-                "missing: conv.1.weight", "unexpected: extra", "misshapen: conv.0.weight") { folder in
+            BadInput(
+                "weights that do not fit", 4,
+                says:
+                    "missing: conv.1.weight", "unexpected: extra", "misshapen: conv.0.weight"
+            ) { folder in
                 var random = RandomSource(seed: 0)
                 var state = try Models.make("small-conv", inputShape: [8, 8, 3], random: &random).state()
                 state["conv.1.weight"] = nil
@@ -232,14 +264,16 @@ struct BadInput {
                 let file = folder.path + "/weights.safetensors"
                 try Safetensors.save(state, to: file)
                 return [
-                    "embed", "--model", "small-conv", "--weights", file, "--data", try Samples.shared.get().images, "--out",
+                    "embed", "--model", "small-conv", "--weights", file, "--data", try Samples.shared.get().images,
+                    "--out",
                     folder.path + "/e.npz",
                 ]
             },
             BadInput("a run of another network", 4, says: "the weights do not fit the network", "missing: ") { folder in
                 let samples = try Samples.shared.get()
                 return [
-                    "train", "supervised", "--data", samples.images, "--model", "mlp", "--weights", samples.run, "--out",
+                    "train", "supervised", "--data", samples.images, "--model", "mlp", "--weights", samples.run,
+                    "--out",
                     folder.path + "/run",
                 ]
             },

@@ -30,7 +30,8 @@ final class BadInputTests: XCTestCase {
             if document?["error"]?["exit_code"] as? Int != Int(input.status) { faults.append("no JSON document of it") }
             XCTAssertEqual(
                 faults, [],
-                "\(input.name): fledge \(arguments.joined(separator: " "))\nended with \(result.status): \(result.error)")
+                "\(input.name): fledge \(arguments.joined(separator: " "))\nended with \(result.status): \(result.error)"
+            )
         }
     }
 
@@ -56,7 +57,9 @@ final class BadInputTests: XCTestCase {
         defer { _ = try? CommandLineTool.run([], shell: "umount '\(mount)' 2>/dev/null; exit 0") }
         try XCTSkipIf(mounted.status == 99, "only root can mount a small disk")
         XCTAssertEqual(mounted.status, 6, mounted.error)
-        XCTAssertTrue(mounted.error.lowercased().contains("no space left") || mounted.error.contains("disk is full"), mounted.error)
+        XCTAssertTrue(
+            mounted.error.lowercased().contains("no space left") || mounted.error.contains("disk is full"),
+            mounted.error)
         XCTAssertTrue(mounted.error.contains("\nnext:  "), mounted.error)
     }
 

@@ -71,7 +71,10 @@ final class CommandTests: XCTestCase {
         let folder = try TemporaryFolder()
         let run = folder.path + "/run"
         let result = try CommandLineTool.run(
-            ["learn", try Samples.shared.get().images, "--labels-per-class", "3", "--seed", "7", "--out", run, "--json"]
+            [
+                "learn", try Samples.shared.get().images, "--labels-per-class", "3", "--seed", "7", "--out", run,
+                "--json",
+            ]
                 + quick)
         XCTAssertEqual(result.status, 0, result.error)
         let report = try result.json()
@@ -91,7 +94,9 @@ final class CommandTests: XCTestCase {
         XCTAssertTrue(recipe.allSatisfy { $0["name"] is String && $0["value"] is String && $0["why"] is String })
 
         // The folder holds what the plan says, and the file is what was printed.
-        for file in ["run.yaml", "metrics.jsonl", "model.safetensors", "report.json", "report.html", "environment.json"] {
+        for file in [
+            "run.yaml", "metrics.jsonl", "model.safetensors", "report.json", "report.html", "environment.json",
+        ] {
             XCTAssertTrue(FileManager.default.fileExists(atPath: run + "/" + file), file)
         }
         XCTAssertEqual(try String(contentsOfFile: run + "/report.json", encoding: .utf8), result.output)
@@ -172,7 +177,8 @@ final class CommandTests: XCTestCase {
             ("finetune", ["raw", "supervised", "untrained"]),
         ] {
             let result = try CommandLineTool.run(
-                "evaluate", samples.features, "--data", samples.images, "--probe", probe, "--labels-per-class", "3", "--json")
+                "evaluate", samples.features, "--data", samples.images, "--probe", probe, "--labels-per-class", "3",
+                "--json")
             XCTAssertEqual(result.status, 0, result.error)
             let document = try result.json()
             XCTAssertEqual(document["probe"] as? String, probe)

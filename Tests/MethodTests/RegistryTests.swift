@@ -62,6 +62,8 @@ final class RegistryTests: XCTestCase {
         for good in ["threshold=0", "threshold=1", "training.momentum=0", "training.warmup=0.5"] {
             XCTAssertNoThrow(try Methods.entry(named: "fixmatch").make(nil, [good]))
         }
+        XCTAssertThrowsError(try Methods.entry(named: "label-spreading").make(nil, ["temperature=1e-300"]))
+        XCTAssertThrowsError(try Methods.entry(named: "supervised").make(nil, ["batchSize=1"]))
         for bad in ["training.momentum=1", "training.steps=-1", "batchSize=0", "unlabelledWeight=-0.1"] {
             XCTAssertThrowsError(try Methods.entry(named: "fixmatch").make(nil, [bad]), bad)
         }

@@ -75,8 +75,8 @@ struct Bench: ParsableCommand {
 
     private static func workload(_ name: String) throws -> BenchWorkload {
         if let known = BenchWorkload.all.first(where: { $0.name == name }) { return known }
-        let names = BenchWorkload.all.map(\.name)
-        throw CommandFailure.unknown("workload", name, among: names, list: "fledge bench --help")
+        throw CommandFailure.unknown(
+            "workload", name, among: BenchWorkload.all.map(\.name), list: "fledge bench --help")
     }
 
     /// The median time of the step in milliseconds, over `seconds` and at least three steps.

@@ -26,7 +26,8 @@ private struct Diagnosis: Encodable {
     var isHealthy: Bool { !findings.contains { $0.level == .bad } }
 
     static func make() -> Diagnosis {
-        Diagnosis(findings: programFindings() + machineFindings(Machine.current()) + engineFindings() + storageFindings())
+        Diagnosis(
+            findings: programFindings() + machineFindings(Machine.current()) + engineFindings() + storageFindings())
     }
 
     private enum CodingKeys: String, CodingKey {
@@ -101,7 +102,8 @@ private func engineFindings() -> [Finding] {
         Finding(name: "engine", value: "kernels for \(Engine.instructionSet), \(Engine.threads) threads"),
         Finding(name: "oneDNN", value: "\(Engine.oneDNNVersion), using \(Engine.oneDNNInstructionSet)"),
         Finding(
-            name: "bfloat16", value: Engine.hasBFloat16 ? "multiplied in hardware" : "for storage; multiplied as float32"),
+            name: "bfloat16",
+            value: Engine.hasBFloat16 ? "multiplied in hardware" : "for storage; multiplied as float32"),
     ]
 }
 

@@ -12,7 +12,8 @@ struct Embed: ParsableCommand {
             `fledge models` with weights in torchvision's or timm's names.
             """)
 
-    @Argument(help: ArgumentHelp("The run's folder or its model.safetensors; leave out with --model.", valueName: "run"))
+    @Argument(
+        help: ArgumentHelp("The run's folder or its model.safetensors; leave out with --model.", valueName: "run"))
     var reference: String?
 
     @OptionGroup var source: DataOptionsGroup

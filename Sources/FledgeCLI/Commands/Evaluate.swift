@@ -64,9 +64,10 @@ struct Evaluate: ParsableCommand {
         var result: Result
         if let probe {
             let known = data.train.labels.indices.filter { data.train.labels[$0] != nil }
-            let chosen = try labelsPerClass.map {
-                try data.train.labelledSplit(perClass: $0, seed: UInt64(seed)).labelled
-            } ?? known
+            let chosen =
+                try labelsPerClass.map {
+                    try data.train.labelledSplit(perClass: $0, seed: UInt64(seed)).labelled
+                } ?? known
             guard !chosen.isEmpty else { throw DataError.noLabels(path: data.source) }
             let labelled = data.train.subset(chosen)
             let targets = labelled.labels.compactMap { $0 }
@@ -94,7 +95,8 @@ struct Evaluate: ParsableCommand {
             let untrained = try fresh()
             let baselines = [
                 "raw": score(
-                    try Inference.rawValues(labelled, input: model.input), try Inference.rawValues(test, input: model.input)),
+                    try Inference.rawValues(labelled, input: model.input),
+                    try Inference.rawValues(test, input: model.input)),
                 "untrained": score(
                     try Inference.features(untrained, labelled, input: model.input),
                     try Inference.features(untrained, test, input: model.input)),
@@ -116,7 +118,9 @@ struct Evaluate: ParsableCommand {
             }
             guard model.classNames == data.classNames else {
                 throw CommandFailure.usage(
-                    "the classes differ", why: "the run knows \(model.classNames.joined(separator: ", ")); the data have \(data.classNames.joined(separator: ", "))",
+                    "the classes differ",
+                    why:
+                        "the run knows \(model.classNames.joined(separator: ", ")); the data have \(data.classNames.joined(separator: ", "))",
                     next: "give data of the same classes")
             }
             result = Result(
@@ -128,6 +132,8 @@ struct Evaluate: ParsableCommand {
             name.padding(toLength: 28, withPad: " ", startingAt: 0) + String(format: "%5.1f %%", value * 100)
         }
         try output.print(line(probe.map { "\($0.rawValue) probe of the run" } ?? "accuracy", result.accuracy))
-        for (name, value) in result.baselines.sorted(by: { $0.key < $1.key }) { try output.print(line("  \(name)", value)) }
+        for (name, value) in result.baselines.sorted(by: { $0.key < $1.key }) {
+            try output.print(line("  \(name)", value))
+        }
     }
 }

@@ -40,13 +40,16 @@ struct MethodsCommand: ParsableCommand {
                 if members.isEmpty { continue }
                 try output.print("\(family.rawValue)")
                 for method in members {
-                    try output.print("  " + method.name.padding(toLength: width + 2, withPad: " ", startingAt: 0) + method.summary)
+                    try output.print(
+                        "  " + method.name.padding(toLength: width + 2, withPad: " ", startingAt: 0) + method.summary)
                 }
             }
             return try output.print("\n`fledge methods NAME` shows the settings of one.")
         }
         for method in listed {
-            try output.print("\(method.name) (\(method.family)): \(method.summary)\npaper: \(method.paper)\nneeds: \(method.needs.joined(separator: ", "))\n\nsettings, for --set name=value:")
+            try output.print(
+                "\(method.name) (\(method.family)): \(method.summary)\npaper: \(method.paper)\nneeds: \(method.needs.joined(separator: ", "))\n\nsettings, for --set name=value:"
+            )
             let width = method.config.map(\.name.count).max() ?? 0
             for field in method.config {
                 let name = field.name.padding(toLength: width + 2, withPad: " ", startingAt: 0)
@@ -58,7 +61,8 @@ struct MethodsCommand: ParsableCommand {
     /// "float, default 0.5, more than 0"
     private func limits(_ field: SettingField) throws -> String {
         let value = try CanonicalJSON(field.defaultValue, pretty: false).text
-        return (["\(field.type)", "default \(value)"] + (field.range.map { [$0.description] } ?? [])).joined(separator: ", ")
+        return (["\(field.type)", "default \(value)"] + (field.range.map { [$0.description] } ?? [])).joined(
+            separator: ", ")
     }
 }
 
@@ -78,13 +82,17 @@ struct ModelsCommand: ParsableCommand {
 
     func run() throws {
         let listed = Models.all.map {
-            Listed(name: $0.name, summary: $0.summary, paper: $0.paper, input: $0.input.rawValue, parameters: $0.parameterCount())
+            Listed(
+                name: $0.name, summary: $0.summary, paper: $0.paper, input: $0.input.rawValue,
+                parameters: $0.parameterCount())
         }
         if output.json { return try output.print(json: listed) }
         let width = listed.map(\.name.count).max()!
         for model in listed {
-            let size = model.parameters.map { String(repeating: " ", count: max(0, 10 - String($0).count)) + String($0) } ?? ""
-            try output.print(model.name.padding(toLength: width + 1, withPad: " ", startingAt: 0) + size + "  " + model.summary)
+            let size =
+                model.parameters.map { String(repeating: " ", count: max(0, 10 - String($0).count)) + String($0) } ?? ""
+            try output.print(
+                model.name.padding(toLength: width + 1, withPad: " ", startingAt: 0) + size + "  " + model.summary)
         }
     }
 }

@@ -23,7 +23,10 @@ struct Train: ParsableCommand {
     @Option(help: "Decides which labels, starting weights, order and augmentation.")
     var seed = 0
 
-    @Option(help: "Whether a mirrored picture keeps its class (true or false). Default: true for colour, false for grey pictures.")
+    @Option(
+        help:
+            "Whether a mirrored picture keeps its class (true or false). Default: true for colour, false for grey pictures."
+    )
     var flip: Bool?
 
     @Option(help: "Threads that prepare each stream of batches.")
@@ -77,7 +80,8 @@ struct Train: ParsableCommand {
         let input = try InputSpec(measuring: data.train, size: network.imageSize)
         let (modelName, backbone) = try network.make(for: input, seed: UInt64(seed))
 
-        let folder = try out.map { try RunFolder.create(at: $0, overwrite: overwrite) }
+        let folder =
+            try out.map { try RunFolder.create(at: $0, overwrite: overwrite) }
             ?? RunFolder.create(named: "\(method)-\(URL(fileURLWithPath: source.data).lastPathComponent)")
         let training = TrainingData(dataset: data.train, labelled: labelled, input: input)
         var context = LearningContext(data: training, backbone: backbone, modelName: modelName, seed: UInt64(seed))
@@ -115,9 +119,11 @@ struct Train: ParsableCommand {
         for warning in report.warnings { output.warn(warning) }
         if output.json { return try output.print(json: report) }
         if let accuracy = report.accuracy {
-            try output.print(String(format: "accuracy on %d test samples: %.1f %%", report.testSamples ?? 0, accuracy * 100))
+            try output.print(
+                String(format: "accuracy on %d test samples: %.1f %%", report.testSamples ?? 0, accuracy * 100))
         } else {
-            try output.print("trained; `fledge evaluate \(folder.path) --data \(source.data) --probe linear` measures the features")
+            try output.print(
+                "trained; `fledge evaluate \(folder.path) --data \(source.data) --probe linear` measures the features")
         }
         try output.print("took \(Int(report.seconds.rounded())) s; report: \(folder.reportPagePath)")
     }

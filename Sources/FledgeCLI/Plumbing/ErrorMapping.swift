@@ -93,7 +93,8 @@ extension CommandFailure {
         case let error as SafetensorsError:
             self.init(
                 status: status, what: "cannot \(error.kind == .unwritable ? "write" : "use") the weights",
-                place: error.file, why: (error.tensor.map { "tensor \($0): " } ?? "") + error.reason, next: error.advice)
+                place: error.file, why: (error.tensor.map { "tensor \($0): " } ?? "") + error.reason, next: error.advice
+            )
         case let error as FileError:
             let isWriting = error.operation == "write"
             self.init(

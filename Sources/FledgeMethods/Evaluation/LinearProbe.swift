@@ -26,7 +26,8 @@ public struct LinearProbe {
         let x = noGradient { ((features - mean) / deviation).contiguous() }
         let targets = Tensor(labels).oneHot(classes: classes)
         let found = noGradient {
-            LBFGS.minimize(from: [Double](repeating: 0, count: (d + 1) * classes), maximumSteps: maximumSteps) { point in
+            LBFGS.minimize(from: [Double](repeating: 0, count: (d + 1) * classes), maximumSteps: maximumSteps) {
+                point in
                 let w = Tensor(point[..<(d * classes)].map { Float($0) }, shape: [d, classes])
                 let b = Tensor(point[(d * classes)...].map { Float($0) }, shape: [classes])
                 let logProbabilities = (x.matmul(w) + b).logSoftmax()

@@ -27,7 +27,9 @@ public struct Learn {
         let start = Date()
         guard data.train.labelledCount > 0 else { throw DataError.noLabels(path: data.source) }
         let test = try data.requireTest()
-        guard test.labelledCount == test.count else { throw DataError.noLabels(path: "the test split of \(data.source)") }
+        guard test.labelledCount == test.count else {
+            throw DataError.noLabels(path: "the test split of \(data.source)")
+        }
         let seed = UInt64(settings.seed)
         let split = try data.train.labelledSplit(perClass: settings.labelsPerClass, seed: seed)
         let recipe = try Recipe(settings, data.train)
@@ -94,7 +96,8 @@ public struct Learn {
         report.curves = curves
         report.warnings = warnings
         if let best = report.accuracy, best < report.baselines["supervised"]! {
-            report.warnings.append("the unlabelled samples did not help here: the same labels alone gave a better result")
+            report.warnings.append(
+                "the unlabelled samples did not help here: the same labels alone gave a better result")
         }
         report.settings = try PlainValue(encoding: settings)
         report.environment = Engine.environment

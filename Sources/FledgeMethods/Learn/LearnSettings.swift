@@ -26,7 +26,8 @@ public struct LearnSettings: Settings {
     public static let meanings = [
         "labelsPerClass": "how many labels of each class of the training split are used",
         "seed": "decides which labels, the starting weights, the order of the data and the augmentation",
-        "minutes": "time for all training together; 0 takes the steps that suit the data. Results then depend on the machine's speed",
+        "minutes":
+            "time for all training together; 0 takes the steps that suit the data. Results then depend on the machine's speed",
         "model": "the network, of `fledge models`, or auto",
         "imageSize": "side that pictures are brought to; 0: their own up to 64 pixels",
         "flip": "whether a mirrored picture keeps its class; auto: yes for colour, no for grey pictures",

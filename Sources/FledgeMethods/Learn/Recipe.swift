@@ -25,7 +25,11 @@ struct Recipe {
         } else if input.isImage {
             modelName = "small-conv"
             choices.append(
-                .init("network", modelName, why: "pictures of \(input.size) pixels; four convolutions are quick on a CPU and enough for this size"))
+                .init(
+                    "network", modelName,
+                    why:
+                        "pictures of \(input.size) pixels; four convolutions are quick on a CPU and enough for this size"
+                ))
         } else {
             modelName = "mlp"
             choices.append(.init("network", modelName, why: "rows of \(input.channels) numbers"))
@@ -36,7 +40,9 @@ struct Recipe {
             let reason =
                 settings.flip != .auto
                 ? "asked for"
-                : flip ? "colour pictures: photos stay themselves in the mirror" : "grey pictures: digits and letters do not stay themselves in the mirror"
+                : flip
+                    ? "colour pictures: photos stay themselves in the mirror"
+                    : "grey pictures: digits and letters do not stay themselves in the mirror"
             choices.append(.init("mirrored views", flip ? "yes" : "no", why: reason))
         }
 
@@ -79,9 +85,13 @@ struct Recipe {
         }
         choices.append(
             input.isImage
-                ? .init("pretraining", "simclr, \(length(pretraining.training))", why: "\(samples) pictures teach what stays the same under change, without labels")
+                ? .init(
+                    "pretraining", "simclr, \(length(pretraining.training))",
+                    why: "\(samples) pictures teach what stays the same under change, without labels")
                 : .init("pretraining", "none", why: "rows of numbers have no views that keep their meaning"))
         choices.append(
-            .init("learning", "fixmatch, \(length(learning.training))", why: "\(labels) labels and \(samples) unlabelled samples together"))
+            .init(
+                "learning", "fixmatch, \(length(learning.training))",
+                why: "\(labels) labels and \(samples) unlabelled samples together"))
     }
 }

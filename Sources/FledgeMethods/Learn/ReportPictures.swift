@@ -50,6 +50,7 @@ enum EmbeddingPicture {
                 x: places[2 * i], y: places[2 * i + 1], label: predicted[i], isLabelled: isLabelled.contains(sample))
         }
         return Report.EmbeddingMap(
-            caption: "t-SNE of the features of \(chosen.count) training samples, coloured by prediction", points: points)
+            caption: "t-SNE of the features of \(chosen.count) training samples, coloured by prediction", points: points
+        )
     }
 }

@@ -33,7 +33,7 @@ public struct SimCLR: Method {
         ]
 
         public static let ranges: [String: SettingRange] = [
-            "batchSize": .within(2...65536), "temperature": .above(0), "hiddenSize": .within(1...65536),
+            "batchSize": .within(2...65536), "temperature": .within(0.001...1000), "hiddenSize": .within(1...65536),
             "projectionSize": .within(1...65536), "cropScale": .above(0, upTo: 1), "jitter": .within(0...1),
         ]
     }

@@ -29,7 +29,8 @@ public struct FixMatch: Method {
             "unlabelledRatio": "unlabelled samples for each labelled one in a step (mu)",
             "threshold": "confidence from which a prediction becomes a label (tau)",
             "unlabelledWeight": "weight of the unlabelled loss (lambda)",
-            "distributionAlignment": "brings the predicted class shares towards those of the labels (ReMixMatch, Berthelot et al. 2020)",
+            "distributionAlignment":
+                "brings the predicted class shares towards those of the labels (ReMixMatch, Berthelot et al. 2020)",
             "backboneRate": "learning rate of the backbone, relative to the head's",
         ]
 
@@ -56,7 +57,8 @@ public struct FixMatch: Method {
         let mask = trainer.logs["mask rate"]?.values.suffix(100) ?? []
         if !mask.isEmpty, mask.reduce(0, +) / Double(mask.count) < 0.05 {
             warnings.append(
-                "fewer than 5 % of the unlabelled samples were confident enough at the end; try --set threshold=0.8 or more steps")
+                "fewer than 5 % of the unlabelled samples were confident enough at the end; try --set threshold=0.8 or more steps"
+            )
         }
         return try trainer.finished(
             task.classifier, context, method: Self.info.name, curves: trainer.curves("fixmatch"), warnings: warnings)

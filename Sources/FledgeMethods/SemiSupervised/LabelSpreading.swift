@@ -22,7 +22,7 @@ public struct LabelSpreading: Method {
         ]
 
         public static let ranges: [String: SettingRange] = [
-            "neighbours": .within(1...10000), "alpha": .within(0..<1), "temperature": .above(0),
+            "neighbours": .within(1...10000), "alpha": .within(0..<1), "temperature": .within(0.001...1000),
             "iterations": .within(1...100_000),
         ]
     }

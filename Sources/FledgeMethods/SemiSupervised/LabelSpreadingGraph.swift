@@ -28,7 +28,9 @@ public enum LabelSpreadingGraph {
         temperature: Double = 0.1, iterations: Int = 50
     ) -> [Float] {
         let n = features.shape[0]
-        require(n == labels.count && alpha >= 0 && alpha < 1, "label spreading: \(n) features, \(labels.count) labels, alpha \(alpha)")
+        require(
+            n == labels.count && alpha >= 0 && alpha < 1,
+            "label spreading: \(n) features, \(labels.count) labels, alpha \(alpha)")
         let unit = noGradient { features.detached().l2Normalized(axis: -1) }
         let found = NearestNeighbours.search(unit, in: unit, count: neighbours, skippingSelf: true)
 

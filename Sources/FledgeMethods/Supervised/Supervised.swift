@@ -27,7 +27,7 @@ public struct Supervised: Method {
         }
 
         public static let meanings = [
-            "batchSize": "labelled samples for each step",
+            "batchSize": "labelled samples for each step; batch normalisation needs two",
             "view": "augmentation of the samples: none, gentle or rough",
             "labelSmoothing": "share of the target that is spread over all classes",
             "freezeBackbone": "trains the head only",
@@ -37,7 +37,7 @@ public struct Supervised: Method {
         ]
 
         public static let ranges: [String: SettingRange] = [
-            "batchSize": .within(1...65536), "labelSmoothing": .within(0..<1), "backboneRate": .atLeast(0),
+            "batchSize": .within(2...65536), "labelSmoothing": .within(0..<1), "backboneRate": .atLeast(0),
             "layerDecay": .above(0, upTo: 1), "l2sp": .atLeast(0),
         ]
     }
@@ -78,7 +78,8 @@ public struct Supervised: Method {
                 }
             feeds = [Feed("labelled", from: .labelled, batchSize: config.batchSize, views: [view])]
             let weights = context.backbone.parameters()
-            pull = config.l2sp > 0 && !weights.isEmpty
+            pull =
+                config.l2sp > 0 && !weights.isEmpty
                 ? DistanceFromStart(strength: config.l2sp, of: weights).callAsFunction : nil
             if config.freezeBackbone { context.backbone.freeze() }
         }

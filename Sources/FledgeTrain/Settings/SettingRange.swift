@@ -46,7 +46,9 @@ extension Settings {
     /// - Throws: `SettingsError` for the first that does not.
     func checkRanges(place: (_ name: String) -> String?) throws {
         for field in try fields() {
-            guard let range = field.range, let value = field.defaultValue.asDouble, !range.contains(value) else { continue }
+            guard let range = field.range, let value = field.defaultValue.asDouble, !range.contains(value) else {
+                continue
+            }
             let written = try CanonicalJSON(field.defaultValue, pretty: false).text
             throw SettingsError(.outOfRange(name: field.name, value: written, range: range), place: place(field.name))
         }

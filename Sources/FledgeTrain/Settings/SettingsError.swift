@@ -29,7 +29,8 @@ public struct SettingsError: ExplainedError, Equatable {
     public var what: String {
         switch kind {
         case .unknown(let name, _): "there is no setting '\(name)'"
-        case .wrongType(let name, let value, _), .outOfRange(let name, let value, _): "setting '\(name)' cannot be '\(value)'"
+        case .wrongType(let name, let value, _), .outOfRange(let name, let value, _):
+            "setting '\(name)' cannot be '\(value)'"
         case .malformed(let text): "'\(text)' sets nothing"
         case .refused: "the settings contradict each other or are out of range"
         case .unreadable, .syntax, .limit: "cannot read the settings"

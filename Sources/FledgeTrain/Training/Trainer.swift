@@ -85,7 +85,8 @@ public final class Trainer {
         totalSteps = settings.steps > 0 ? settings.steps : max(1, Int((settings.epochs * Double(epoch)).rounded()))
         let groups = groups ?? ParameterGroup.decaying(task.parameters(), weightDecay: settings.weightDecay)
         optimizer = Optimizer(settings.rule, groups: groups, learningRate: settings.learningRate)
-        average = settings.averaging > 0
+        average =
+            settings.averaging > 0
             ? ExponentialMovingAverage(of: task.trained, decay: settings.averaging, warmsUp: true) : nil
         schedule = settings.makeSchedule(steps: Trainer.resolution)
     }

@@ -3,7 +3,9 @@ import FledgeNN
 /// How weights are moved: what every trained method has in common.
 public struct TrainingSettings: Settings {
     public enum OptimizerName: String, Codable, Sendable, CaseIterable { case sgd, adam, adamw, lars, lamb, rmsprop }
-    public enum ScheduleName: String, Codable, Sendable, CaseIterable { case constant, cosine, step, polynomial, oneCycle = "one-cycle" }
+    public enum ScheduleName: String, Codable, Sendable, CaseIterable {
+        case constant, cosine, step, polynomial, oneCycle = "one-cycle"
+    }
 
     /// 0: as many as `epochs` make.
     public var steps = 0
@@ -24,7 +26,8 @@ public struct TrainingSettings: Settings {
     public static let meanings = [
         "steps": "updates of the weights; 0 means as many as `epochs` make",
         "epochs": "passes over the data of the first feed, when `steps` is 0",
-        "minutes": "stops after so many minutes, with the schedule fitted to them; 0 means no limit. Results then depend on the machine's speed",
+        "minutes":
+            "stops after so many minutes, with the schedule fitted to them; 0 means no limit. Results then depend on the machine's speed",
         "optimizer": "how gradients become updates",
         "learningRate": "size of the updates at the top of the schedule",
         "momentum": "share of the last update that is kept (sgd, lars, rmsprop)",
