@@ -137,4 +137,31 @@ final class AutogradTests: XCTestCase {
             XCTAssertNil(gradientFailure(at: inputs, secondOrder: true) { f($0[0]) }, name)
         }
     }
+
+    func testPartsOfASplitThatAreNotUsed() {
+        let x = wave([2, 6]).requiringGradient()
+        let parts = x.split(3, axis: 1)
+        (parts[1].sum() + (parts[1] * 2).sum()).backward()
+        XCTAssertEqual(x.gradient?.doubles(), [0, 0, 3, 3, 0, 0, 0, 0, 3, 3, 0, 0])
+    }
+
+    /// Sums of gradients are written in place; what a caller or a hook holds must not change under it.
+    func testGradientsThatAreHeldStayAsTheyWere() throws {
+        let x = Tensor([1, 2, 3] as [Float]).requiringGradient()
+        var seen: [Tensor] = []
+        func backward() {
+            let y = x * 2
+            y.onGradient {
+                seen.append($0)
+                return nil
+            }
+            (y + y + y.square()).sum().backward()
+        }
+        backward()
+        let first = try XCTUnwrap(x.gradient)
+        backward()
+        XCTAssertEqual(first.floats(), [12, 20, 28])
+        XCTAssertEqual(x.gradient?.floats(), [24, 40, 56])
+        XCTAssertEqual(seen.map { $0.floats() }, [[6, 10, 14], [6, 10, 14]])
+    }
 }

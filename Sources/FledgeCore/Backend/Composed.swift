@@ -70,8 +70,8 @@ extension Backend {
         var mask: [Double] = []
         mask.reserveCapacity(x.count + 3)
         for block in 0..<UInt64((x.count + 3) / 4) {
-            let counter = (UInt32(truncatingIfNeeded: block), UInt32(truncatingIfNeeded: block >> 32), UInt32(0), UInt32(0))
-            let draws = Philox.block(counter: counter, key: words)
+            let (low, high) = (UInt32(truncatingIfNeeded: block), UInt32(truncatingIfNeeded: block >> 32))
+            let draws = Philox.block(counter: (low, high, 0, 0), key: words)
             for word in [draws.0, draws.1, draws.2, draws.3] {
                 mask.append(Float(word >> 8) * 0x1p-24 < Float(rate) ? 0 : kept)
             }

@@ -156,9 +156,20 @@ extension Tensor {
         let axis = normalized(axis: axis, rank: rank, "split")
         require(sizes.reduce(0, +) == shape[axis], "split: sizes \(sizes) for axis \(axis) of shape \(shape)")
         var start = 0
-        return sizes.map { size in
-            defer { start += size }
-            return narrowed(axis: axis, start: start, length: size)
+        let parts = noGradient {
+            sizes.map { size in
+                defer { start += size }
+                return narrowed(axis: axis, start: start, length: size)
+            }
+        }
+        // One operation, so that the parts' gradients are joined in one pass and not added up as full-sized tensors.
+        let shapes = parts.map(\.shape)
+        return record("split", outputs: parts, from: [self]) { context in
+            let known = context.gradients.compactMap { $0 }[0]
+            let all = zip(context.gradients, shapes).map {
+                $0 ?? .zeros($1, dtype: known.dtype, device: known.device)
+            }
+            return [concatenate(all, axis: axis)]
         }
     }
 

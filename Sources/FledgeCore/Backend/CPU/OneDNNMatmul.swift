@@ -37,6 +37,11 @@ extension OneDNN {
         // oneDNN writes rows only: a C of columns is computed as Cᵀ = Bᵀ · Aᵀ.
         let swapped = product.cColumn != 1 && product.cRow == 1 && bias == nil
         if swapped { product.transpose() }
+        // A small product ends before a second thread has woken up. Primitives keep the number of threads they are made
+        // with.
+        let threads = CPUBackend.threads
+        if product.isSmall && threads > 1 { CPUBackend.threads = 1 }
+        defer { if product.isSmall && threads > 1 { CPUBackend.threads = threads } }
         guard let primitive = matmuls.plan(product, make: { product.primitive() }) else { return false }
         primitive.set(0, swapped ? b.pointer : a.pointer)
         primitive.set(1, swapped ? a.pointer : b.pointer)
@@ -69,6 +74,9 @@ extension OneDNN {
         var inner = Axis(), middle = Axis(), outer = Axis()
         var inputs: ElementType, output: ElementType
         var flags = 0
+
+        /// At most 2^18 multiplications: a few microseconds.
+        var isSmall: Bool { m * n * k * inner.size * middle.size * outer.size <= 1 << 18 }
 
         /// Nil where A and B are of different types, both repeated along one axis, or not strided as matrices are.
         /// Stops unless the shapes fit.
