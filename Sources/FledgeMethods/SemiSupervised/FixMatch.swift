@@ -76,6 +76,7 @@ public struct FixMatch: Method {
         /// Running mean of the predictions, and the class shares of the labels, for distribution alignment.
         private let predicted: Buffer
         private let wanted: Tensor
+        private var norms: [BatchNorm] { classifier.modules().compactMap { $0.item as? BatchNorm } }
         var trained: any Module { classifier }
 
         init(_ config: Config, _ context: LearningContext) {
@@ -98,22 +99,33 @@ public struct FixMatch: Method {
             let labelled = batches["labelled"]!
             let (weak, strong) = (batches["unlabelled"]!.views[0], batches["unlabelled"]!.views[1])
 
+            // Gentle views pass together, labelled or not: their batch statistics are those of the samples that will be
+            // classified one day, and only these become the running ones.
+            let logits = classifier(concatenate([labelled.views[0], weak]))
+            let parts = logits.split(sizes: [labelled.labels.count, weak.shape[0]], axis: 0)
+
             // Labels for the unlabelled: no gradient flows through them.
-            let guess = noGradient { classifier(weak).softmax() }
+            let guess = noGradient { parts[1].detached().softmax() }
             let target = config.distributionAlignment ? aligned(guess) : guess
             let confident = (target.max(axis: -1) .>= config.threshold).cast(to: .float32)
 
-            // One pass for what has a gradient, so that both parts share batch statistics.
-            let logits = classifier(concatenate([labelled.views[0], strong]))
-            let parts = logits.split(sizes: [labelled.labels.count, strong.shape[0]], axis: 0)
+            let rough = withoutStatistics { classifier(strong) }
             let supervised = crossEntropy(parts[0], labelled.labels)
-            let unsupervised = FixMatch.loss(parts[1], labels: target.argmax(), confident: confident)
+            let unsupervised = FixMatch.loss(rough, labels: target.argmax(), confident: confident)
             return StepOutput(
                 supervised + unsupervised * config.unlabelledWeight,
                 [
                     ("mask rate", confident.mean().item()), ("labelled loss", supervised.item()),
                     ("unlabelled loss", unsupervised.item()),
                 ])
+        }
+
+        /// Normalises by the batch without touching the running statistics: rough views look like nothing that will be
+        /// classified.
+        private func withoutStatistics(_ body: () -> Tensor) -> Tensor {
+            for norm in norms { norm.updatesStatistics = false }
+            defer { for norm in norms { norm.updatesStatistics = true } }
+            return body()
         }
 
         /// p * wanted / mean prediction, made to sum to 1.
