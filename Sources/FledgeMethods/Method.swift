@@ -43,6 +43,8 @@ public struct LearningContext {
     public var data: TrainingData
     /// The network to train, fresh or pretrained. Maps inputs to features.
     public var backbone: any Backbone
+    /// From its features to the classes, where that is known already; nil starts a fresh one.
+    public var head: Linear?
     /// The registered name of the backbone, stored with the result.
     public var modelName: String
     public var seed: UInt64

@@ -25,7 +25,7 @@ extension Backbone {
     }
 }
 
-/// A backbone and a new linear classifier: [N, ...] to logits [N, classes]. The backbone's tensors are named
+/// A backbone and a linear classifier: [N, ...] to logits [N, classes]. The backbone's tensors are named
 /// `backbone.*` on disk, the classifier's `head.*`.
 public final class Classifier: Layer {
     public let backbone: any Backbone
@@ -34,6 +34,16 @@ public final class Classifier: Layer {
     public init(_ backbone: any Backbone, classes: Int, random: inout RandomSource) {
         self.backbone = backbone
         head = Linear(backbone.featureCount, classes, random: &random)
+    }
+
+    /// With a classifier that exists already.
+    /// - Parameter head: from `backbone.featureCount` inputs.
+    public init(_ backbone: any Backbone, head: Linear) {
+        require(
+            head.weight.value.shape[1] == backbone.featureCount,
+            "Classifier: a head for \(head.weight.value.shape[1]) features on \(backbone.featureCount)")
+        self.backbone = backbone
+        self.head = head
     }
 
     public func callAsFunction(_ x: Tensor) -> Tensor { head(backbone(x)) }

@@ -1,4 +1,5 @@
 import FledgeCore
+import FledgeNN
 
 /// Multinomial logistic regression on fixed features: the usual measure of how good features are.
 ///
@@ -50,6 +51,9 @@ public struct LinearProbe {
             return (scaled, b - scaled.matmul(mean))
         }
     }
+
+    /// The same as a layer, to be trained further.
+    public var layer: Linear { Linear(weight: weight, bias: bias) }
 
     /// Class probabilities [M, classes] of features [M, D].
     public func probabilities(_ features: Tensor) -> [Float] {

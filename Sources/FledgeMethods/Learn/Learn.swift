@@ -83,6 +83,14 @@ public struct Learn {
             report.recipe.append(choice)
             say("\(choice.name): \(choice.value) (\(choice.why))")
         }
+        if recipe.pretraining != nil {
+            // A random head would first undo what the features know already.
+            learning.head = LinearProbe(
+                features: try Inference.features(
+                    context.backbone, training.dataset.subset(learning.data.labelled), input: recipe.input),
+                labels: learning.data.labels, classes: classes
+            ).layer
+        }
         var learned = try FixMatch(recipe.learning).learn(learning)
         if trusted != nil, let better = try TrustedLabels(context) { learned.model = better.voting(beside: learned.model) }
         curves += learned.curves

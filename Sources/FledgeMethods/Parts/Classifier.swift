@@ -5,8 +5,9 @@ import FledgeNN
 import FledgeTrain
 
 extension LearningContext {
-    /// The backbone with a fresh linear layer from its features to the classes.
+    /// The backbone with a linear layer from its features to the classes: `head`, or a fresh one.
     func makeClassifier() -> Classifier {
+        if let head { return Classifier(backbone, head: head) }
         var random = random("head")
         return Classifier(backbone, classes: classes, random: &random)
     }

@@ -13,5 +13,17 @@ public final class Linear: Layer {
         self.bias = bias ? Parameter(Init.standard([outputs], fanIn: inputs, random: &random)) : nil
     }
 
+    /// With given weights.
+    /// - Parameters:
+    ///   - weight: [outputs, inputs].
+    ///   - bias: [outputs].
+    public init(weight: Tensor, bias: Tensor?) {
+        require(
+            weight.rank == 2 && (bias.map { $0.shape == [weight.shape[0]] } ?? true),
+            "Linear: weight \(weight.shape) with bias \(bias.map { "\($0.shape)" } ?? "none")")
+        self.weight = Parameter(weight)
+        self.bias = bias.map { Parameter($0) }
+    }
+
     public func callAsFunction(_ x: Tensor) -> Tensor { x.linear(weight.value, bias?.value) }
 }
