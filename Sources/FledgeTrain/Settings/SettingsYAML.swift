@@ -74,6 +74,27 @@ public enum YAMLText {
         try Yams.serialize(node: node(try PlainValue(encoding: value)), width: -1, allowUnicode: true)
     }
 
+    /// Every value of a document as text, by its full name.
+    package static func flattened(_ text: String, name: String) throws -> [String: String] {
+        var found: [String: String] = [:]
+        func visit(_ node: Node, _ path: String, _ depth: Int) throws {
+            guard depth < deepest else {
+                throw SettingsError(.limit("nested deeper than \(deepest) levels"), place: name)
+            }
+            if let mapping = node.mapping {
+                for (key, value) in mapping {
+                    try visit(value, path.isEmpty ? key.string ?? "" : "\(path).\(key.string ?? "")", depth + 1)
+                }
+            } else if let scalar = node.scalar {
+                found[path] = scalar.string
+            } else {
+                found[path] = try Yams.serialize(node: node).trimmingCharacters(in: .whitespacesAndNewlines)
+            }
+        }
+        if let root = try parse(text, name: name) { try visit(root, "", 0) }
+        return found
+    }
+
     /// Reads a document; `nil` where the text holds none.
     static func parse(_ text: String, name: String) throws -> Node? {
         guard text.utf8.count <= largest else {
