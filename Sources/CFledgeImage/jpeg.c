@@ -10,6 +10,21 @@ enum { DECODE_FLAGS = TJFLAG_STOPONWARNING | TJFLAG_LIMITSCANS };
 
 static int eighth(int32_t side, int n) { return (int)(((int64_t)side * n + 7) / 8); }
 
+// A scan passes over the whole picture whatever its length in the file; ordinary progressive files have about ten.
+enum { SCAN_LIMIT = 100 };
+
+// Start-of-scan markers. Inside a scan 0xff is always followed by something else, so that at most an embedded preview
+// counts too much.
+static int count_scans(const uint8_t *bytes, size_t length) {
+    int scans = 0;
+    const uint8_t *end = bytes + length, *p = bytes;
+    while ((size_t)(end - p) >= 2 && (p = memchr(p, 0xff, (size_t)(end - p) - 1))) {
+        scans += p[1] == 0xda;
+        p++;
+    }
+    return scans;
+}
+
 int fledge_jpeg_probe(const uint8_t *bytes, size_t length, uint64_t pixel_limit, int32_t shortest_side,
                       fledge_image_info *info, char *message) {
     tjhandle handle = tjInitDecompress();
@@ -24,6 +39,11 @@ int fledge_jpeg_probe(const uint8_t *bytes, size_t length, uint64_t pixel_limit,
     tjDestroy(handle);
     int status = fledge_image_check_size(width, height, pixel_limit, message);
     if (status != FLEDGE_IMAGE_OK) return status;
+    // A block of 64 pixels takes a bit at least, so a short file with a huge header is known to be cut or forged.
+    if ((uint64_t)width * (uint64_t)height / 512 > length)
+        return fledge_image_fail(FLEDGE_IMAGE_DAMAGED, message, "the file is too short for the size in its header");
+    if (count_scans(bytes, length) > SCAN_LIMIT)
+        return fledge_image_fail(FLEDGE_IMAGE_TOO_LARGE, message, "more than 100 progressive scans");
 
     info->format = FLEDGE_IMAGE_JPEG;
     info->file_width = width;

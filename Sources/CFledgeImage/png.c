@@ -117,6 +117,8 @@ int fledge_png_decode(const uint8_t *bytes, size_t length, const fledge_image_in
     } else {
         png_set_read_fn(png, &context, on_read);
         png_set_user_limits(png, (png_uint_32)info->width, (png_uint_32)info->height);
+        // A wrong checksum is damage wherever it is; by default a bad chunk beside the pixels would be passed over.
+        png_set_crc_action(png, PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);
         png_set_chunk_cache_max(png, 128);
         png_set_chunk_malloc_max(png, 8u << 20);
         png_read_info(png, header);

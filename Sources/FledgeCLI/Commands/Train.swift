@@ -95,6 +95,7 @@ struct Train: ParsableCommand {
             labelsPerClass: labelsPerClass, seed: seed, flip: context.flip, settings: resolved)
         try folder.writeSettings(description)
         try folder.writeEnvironment(Engine.environment)
+        try folder.writeQuarantine(data.damaged)
 
         let start = Date()
         let result = try learner.learn(context)
@@ -107,6 +108,7 @@ struct Train: ParsableCommand {
         report.trainSamples = data.train.count
         report.curves = result.curves
         report.warnings = result.warnings
+        report.setAside(data.damaged)
         report.settings = try PlainValue(encoding: description)
         report.environment = Engine.environment
         if result.model.canClassify, let test = data.test, test.labelledCount == test.count {

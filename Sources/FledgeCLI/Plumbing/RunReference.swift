@@ -88,6 +88,10 @@ struct ReadingOptions: ParsableArguments {
     ///   - seed: of the held-out part.
     ///   - input: of a network that is there already: images are brought to its channels.
     func open(_ data: String, seed: Int = 0, for input: InputSpec? = nil) throws -> OpenedData {
+        try DataSource.open(data, options: options(seed: seed, for: input))
+    }
+
+    func options(seed: Int = 0, for input: InputSpec? = nil) -> DataOptions {
         var options = DataOptions()
         if let labelColumn { options.labelColumn = .named(labelColumn) }
         options.dropColumns = dropColumn
@@ -95,7 +99,7 @@ struct ReadingOptions: ParsableArguments {
         options.seed = UInt64(seed)
         if let maximumDamaged { options.maximumDamaged = maximumDamaged }
         if let input, input.isImage { options.channels = input.channels }
-        return try DataSource.open(data, options: options)
+        return options
     }
 }
 

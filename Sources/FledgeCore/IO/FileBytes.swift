@@ -28,7 +28,8 @@ public enum FileBytes {
     /// bytes; the size is checked before memory is taken.
     public static func read(_ path: String, limit: Int = 8 << 30) throws -> [UInt8] {
         func failure(_ reason: String) -> FileError { FileError(operation: "read", path: path, reason: reason) }
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        // Without O_NONBLOCK a pipe of that name would keep us waiting for someone to write to it.
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { throw failure(String(cString: strerror(errno))) }
         defer { close(descriptor) }
         var status = stat()
@@ -53,6 +54,16 @@ public enum FileBytes {
         guard failed == 0 else { throw failure(String(cString: strerror(failed))) }
         guard bytes.count == size else { throw failure("it became shorter while it was read") }
         return bytes
+    }
+
+    /// The first bytes of a file, fewer where it is shorter, none where it cannot be read.
+    package static func head(_ path: String, count: Int) -> [UInt8] {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        guard descriptor >= 0 else { return [] }
+        defer { close(descriptor) }
+        return [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+            filled = max(0, systemRead(descriptor, buffer.baseAddress!, count))
+        }
     }
 
     /// Writes a file so that its name shows either the old bytes or all the new ones: see `AtomicFile`. Throws

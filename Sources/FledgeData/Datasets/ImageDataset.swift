@@ -65,6 +65,11 @@ public final class ImageDataset: Dataset {
 
     public func id(of index: Int) -> String { ids?[index] ?? String(index) }
 
+    /// The file of an image; nil where it lies in memory.
+    func path(of index: Int) -> String? {
+        if case .files(let store) = storage { store.files[positions[index]].path } else { nil }
+    }
+
     /// The size in pixels of one image.
     public func size(of index: Int) -> (width: Int, height: Int) {
         switch storage {

@@ -122,9 +122,11 @@ private struct Source {
 
     init(_ path: String, options: DataOptions) throws {
         self.path = path
-        guard let handle = FileHandle(forReadingAtPath: path) else {
-            throw DataError.unreadable(path: path, reason: "it cannot be opened")
-        }
+        // A pipe would keep us waiting for someone to write to it.
+        var status = stat()
+        guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG,
+            let handle = FileHandle(forReadingAtPath: path)
+        else { throw DataError.unreadable(path: path, reason: "it cannot be opened, or is no regular file") }
         self.handle = handle
         buffer = []
         try fill()

@@ -43,7 +43,8 @@ struct DataLocation {
         }
     }
 
-    /// The names of plain files and of folders in a folder, both sorted; symbolic links are followed.
+    /// The names of plain files and of folders in a folder, both sorted; symbolic links are followed. A
+    /// link that leads nowhere counts as a file, so that whoever reads it says so.
     static func list(_ path: String) throws -> (files: [String], folders: [String]) {
         guard let stream = opendir(path) else {
             throw DataError.unreadable(path: path, reason: String(cString: strerror(errno)))
@@ -59,28 +60,55 @@ struct DataLocation {
             var kind = Int32(entry.pointee.d_type)
             if kind != Int32(DT_DIR), kind != Int32(DT_REG) {
                 var status = stat()
-                guard stat(path + "/" + name, &status) == 0 else { continue }
-                kind = status.st_mode & S_IFMT == S_IFDIR ? Int32(DT_DIR) : Int32(DT_REG)
+                let isFolder = stat(path + "/" + name, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+                kind = isFolder ? Int32(DT_DIR) : Int32(DT_REG)
             }
             if kind == Int32(DT_DIR) { folders.append(name) } else { files.append(name) }
         }
         return (files.sorted(), folders.sorted())
     }
 
-    /// Image files below a folder, as sorted paths relative to `root`, and how many other files were passed over.
-    static func images(in folder: String, root: String, depth: Int = 0) throws -> (paths: [String], others: Int) {
+    /// What a file or folder is, whatever it is called.
+    struct Identity: Equatable {
+        private let device: UInt
+        private let number: UInt
+
+        /// nil for a path that leads nowhere.
+        init?(_ path: String) {
+            var status = stat()
+            guard stat(path, &status) == 0 else { return nil }
+            device = UInt(status.st_dev)
+            number = UInt(status.st_ino)
+        }
+    }
+
+    /// Image files below a folder, as sorted paths relative to `root`, and how many other files were passed over. A
+    /// link back to a folder above is one of these.
+    static func images(
+        in folder: String, root: String, above known: [Identity]? = nil
+    ) throws -> (paths: [String], others: Int) {
+        let above = known ?? ancestors(of: folder, upTo: root)
+        guard let identity = Identity(folder), !above.contains(identity) else { return ([], 1) }
         let (files, folders) = try list(folder)
         var paths = files.filter(isImage).map { relative(folder + "/" + $0, to: root) }
         var others = files.count - paths.count
-        // Deep enough for any real tree, and an end for one whose links run in a circle.
-        if depth < 16 {
-            for name in folders {
-                let below = try images(in: folder + "/" + name, root: root, depth: depth + 1)
-                paths += below.paths
-                others += below.others
-            }
+        for name in folders {
+            let below = try images(in: folder + "/" + name, root: root, above: above + [identity])
+            paths += below.paths
+            others += below.others
         }
         return (paths.sorted(), others)
+    }
+
+    /// The folders above `folder`, up to `root`.
+    private static func ancestors(of folder: String, upTo root: String) -> [Identity] {
+        var path = folder
+        var found: [Identity] = []
+        while path.count > root.count {
+            path = (path as NSString).deletingLastPathComponent
+            if let identity = Identity(path) { found.append(identity) }
+        }
+        return found
     }
 
     /// Whether a file name has the extension of an image format that can be decoded.

@@ -225,7 +225,7 @@ struct Table {
     }
 
     /// Finds out whether there is a header and what the columns are, from the first two rows.
-    private static func layout(
+    static func layout(
         _ first: [String], _ second: [String]?, options: DataOptions, path: String
     ) throws -> Layout {
         let hasHeader = isHeader(first, second)

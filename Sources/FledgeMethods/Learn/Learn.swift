@@ -34,6 +34,7 @@ public struct Learn {
         let split = try data.train.labelledSplit(perClass: settings.labelsPerClass, seed: seed)
         let recipe = try Recipe(settings, data.train)
         try folder.writeSettings(settings)
+        try folder.writeQuarantine(data.damaged)
         for choice in recipe.choices { say("\(choice.name): \(choice.value) (\(choice.why))") }
 
         var report = Report(
@@ -115,6 +116,7 @@ public struct Learn {
         report.measure(probabilities: try learned.model.probabilities(of: test), labels: labels)
         report.curves = curves
         report.warnings = warnings
+        report.setAside(data.damaged)
         if let best = report.accuracy, best < report.baselines["supervised"]! {
             report.warnings.append(
                 "the unlabelled samples did not help here: the same labels alone gave a better result")

@@ -1,3 +1,4 @@
+import FledgeData
 import Foundation
 
 /// What a run measured: `report.json`, and with its pictures `report.html`. The JSON has every key always; what a
@@ -27,6 +28,8 @@ public struct Report: Encodable, Sendable {
     /// What was chosen, and why.
     public var recipe: [Choice]
     public var warnings: [String]
+    /// Samples that were left out because their files cannot be used; see `setAside`.
+    public var damaged: [DamagedSample]
 
     /// Further measures by name: `macro_f1`, `macro_auroc`, `top_5`, ...
     public var metrics: [String: Double]
@@ -55,13 +58,14 @@ public struct Report: Encodable, Sendable {
         baselines = [:]
         recipe = []
         warnings = []
+        damaged = []
         metrics = [:]
         curves = []
         settings = .group([])
     }
 
     enum CodingKeys: String, CodingKey {
-        case title, data, run, accuracy, labels, classes, seed, seconds, baselines, recipe, warnings, metrics
+        case title, data, run, accuracy, labels, classes, seed, seconds, baselines, recipe, warnings, damaged, metrics
         case confusion, calibration, curves, settings, environment
         case labelsPerClass = "labels_per_class"
         case classNames = "class_names"

@@ -20,7 +20,7 @@ public struct ReportPage {
         </head>
         <body><main>
         \(header)\(warnings)\(comparison)\(recipe)\(curves)\(confusion)\(classes)\(calibration)\(embedding)\(samples)\
-        \(settings)\(environment)
+        \(damaged)\(settings)\(environment)
         </main></body>
         </html>
 
@@ -52,6 +52,17 @@ public struct ReportPage {
         guard !report.warnings.isEmpty else { return "" }
         let items = report.warnings.map { "<li>\(Markup.escape($0))</li>" }.joined()
         return "<aside class=\"warnings\"><h2>Mind this</h2><ul>\(items)</ul></aside>\n"
+    }
+
+    private var damaged: String {
+        guard !report.damaged.isEmpty else { return "" }
+        let rows = report.damaged.prefix(100).map {
+            "<tr><td>\(Markup.escape($0.id))</td><td>\(Markup.escape($0.reason))</td></tr>"
+        }.joined()
+        let shown = report.damaged.count > 100 ? " The first 100 are shown; quarantine.jsonl names all." : ""
+        return Markup.section(
+            "Left out as damaged", note: "\(Markup.count(report.damaged.count)) files could not be used.\(shown)",
+            "<table><thead><tr><th>file</th><th>why</th></tr></thead><tbody>\(rows)</tbody></table>")
     }
 
     private var comparison: String {

@@ -16,6 +16,7 @@ import Foundation
 ///     report.html         the same to look at
 ///     environment.json    versions and machine
 ///     log.txt             what was said, with times
+///     quarantine.jsonl    samples left out as damaged; absent when there are none
 ///
 /// Files are replaced atomically or grow line by line; see `AtomicFile`. One process writes a run.
 public final class RunFolder {
