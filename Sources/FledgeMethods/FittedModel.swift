@@ -177,6 +177,20 @@ public enum Inference {
         return concatenate(parts)
     }
 
+    /// Brings the running statistics of batch normalisation to what the network will see: pretraining left those of
+    /// strongly changed views. Passes up to `limit` samples, drawn by `seed`, through the network as they are.
+    public static func adaptStatistics(
+        _ backbone: any Backbone, _ dataset: any Dataset, input: InputSpec, seed: UInt64, limit: Int = 10_000
+    ) throws {
+        guard backbone.modules().contains(where: { $0.item is BatchNorm }) else { return }
+        var random = RandomSource(seed: seed).stream("statistics")
+        let some = random.permutation(dataset.count).prefix(limit)
+        backbone.train()
+        try forEachBatch(of: dataset.subset(Array(some)), input, min(256, some.count)) { batch in
+            if batch.count > 1 { noGradient { _ = backbone(batch.tensor()) } }
+        }
+    }
+
     private static func forEachBatch(
         of dataset: any Dataset, _ input: InputSpec, _ batchSize: Int, _ body: (Batch) -> Void
     ) throws {

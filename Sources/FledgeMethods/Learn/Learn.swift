@@ -72,14 +72,15 @@ public struct Learn {
             let result = try SimCLR(pretraining).learn(context)
             curves += result.curves
             warnings += result.warnings
+            try Inference.adaptStatistics(context.backbone, data.train, input: recipe.input, seed: seed)
         }
         var learning = context
-        let trusted = try TrustedLabels(context)
-        if let trusted {
-            learning.data = trusted.added(to: training)
+        let spread = try SpreadLabels(context)
+        if let spread {
+            learning.data = spread.added(to: training)
             let choice = Report.Choice(
                 "starting labels", "\(learning.data.labelled.count - training.labelled.count) more by label spreading",
-                why: "it finds \(Int((trusted.accuracy * 100).rounded())) % of the known labels from the other half of them")
+                why: "it finds \(Int((spread.accuracy * 100).rounded())) % of the known labels from the other half of them")
             report.recipe.append(choice)
             say("\(choice.name): \(choice.value) (\(choice.why))")
         }
@@ -92,7 +93,7 @@ public struct Learn {
             ).layer
         }
         var learned = try FixMatch(recipe.learning).learn(learning)
-        if trusted != nil, let better = try TrustedLabels(context) { learned.model = better.voting(beside: learned.model) }
+        if spread != nil, let better = try SpreadLabels(context) { learned.model = better.voting(beside: learned.model) }
         curves += learned.curves
         warnings += learned.warnings
         try learned.model.save(to: folder.modelPath)

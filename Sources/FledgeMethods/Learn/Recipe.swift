@@ -2,6 +2,7 @@ import FledgeCore
 import FledgeData
 import FledgeModels
 import FledgeTrain
+import Foundation
 
 /// What `learn` will do with this data, and why: every choice is made here, from the data's shape alone.
 struct Recipe {
@@ -57,15 +58,18 @@ struct Recipe {
         }
 
         // Steps for pictures of 28 x 28 pixels and below; larger ones cost more, and get fewer.
-        let steps = Int(600 / max(1, Double(input.size) / 28))
+        let share = pow(28 / max(28, Double(input.size)), 1.5)
+        func steps(_ count: Double) -> Int { Int((count * share).rounded()) }
         let labels = settings.labelsPerClass * dataset.classNames.count
         var supervised = settings.supervised
         supervised.batchSize = min(supervised.batchSize, max(labels, 8))
-        if supervised.training.steps == 0 { supervised.training.steps = steps }
+        if supervised.training.steps == 0 { supervised.training.steps = steps(600) }
 
         var pretraining = settings.pretraining
         pretraining.batchSize = min(pretraining.batchSize, samples)
-        if pretraining.training.steps == 0, pretraining.training.epochs == 0 { pretraining.training.steps = steps }
+        if pretraining.training.steps == 0, pretraining.training.epochs == 0 {
+            pretraining.training.steps = steps(1600)
+        }
         if !flip {
             // Letters and digits are never mirrored, but written a little turned and slanted.
             let standard = SimCLR.Config()
@@ -76,13 +80,19 @@ struct Recipe {
 
         var learning = settings.learning
         learning.batchSize = min(learning.batchSize, max(labels, 8))
-        if learning.training.steps == 0 { learning.training.steps = steps }
-        if input.isImage, input.size <= 16, learning.magnitude == FixMatch.Config().magnitude,
+        if learning.training.steps == 0 { learning.training.steps = steps(800) }
+        // A pretrained network is moved gently, or it forgets; a fresh one needs large steps.
+        if input.isImage, learning.training.learningRate == FixMatch.Config().training.learningRate {
+            learning.training.learningRate = 0.003
+        }
+        if input.isImage, !flip, learning.magnitude == FixMatch.Config().magnitude,
             learning.cutout == FixMatch.Config().cutout
         {
-            learning.magnitude = 0.3
-            learning.cutout = 0
-            choices.append(.init("rough views", "gentle", why: "pictures of \(input.size) pixels lose what they show when much is changed"))
+            (learning.magnitude, learning.cutout) = input.size <= 16 ? (0.3, 0) : (0.5, 0.3)
+            choices.append(
+                .init(
+                    "rough views", input.size <= 16 ? "very gentle" : "gentle",
+                    why: "small grey pictures lose what they show when much is changed"))
         }
 
         // A time limit is shared out by what each stage gains from it.
