@@ -13,12 +13,12 @@ build=$PWD/.build-fuzz
 export SWIFT_BACKTRACE=enable=no OMP_NUM_THREADS=1
 
 swift build --package-path Fuzz --scratch-path "$build" -c release --product FuzzReaders \
-    -Xswiftc -sanitize=fuzzer -Xswiftc -parse-as-library -Xcc -fsanitize=fuzzer-no-link
+    -Xswiftc -sanitize=fuzzer -Xswiftc -use-ld=lld -Xcc -fsanitize=fuzzer-no-link
 program=$build/release/FuzzReaders
 
 readers=("$@")
 if ((${#readers[@]} == 0)); then
-    read -ra readers < <({ FUZZ_READER= "$program" 2>&1 || true; } | sed -n 's/^FUZZ_READER must be one of: //p')
+    read -ra readers < <(FUZZ_READER='' "$program")
 fi
 for reader in "${readers[@]}"; do
     export FUZZ_READER=$reader
