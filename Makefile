@@ -3,7 +3,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-quick test-onednn3 check lint format fuzz bench golden golden-models clean
+.PHONY: help setup build demo test test-quick test-onednn3 study-durability check lint format fuzz bench golden \
+	golden-models clean
 
 # One set of flags for the command and for its tests, so that the package is compiled once. Tests train, hence release.
 SWIFT_FLAGS := -c release -Xswiftc -enable-testing
@@ -12,7 +13,7 @@ SWIFT_TREES := Sources Tests Examples Package.swift
 PYTHON      := .venv/bin/python
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install the Debian packages that are missing, by name, and nothing else
 	@Scripts/setup.sh
@@ -31,6 +32,10 @@ test-quick: setup ## Run the tests that match FILTER, for example: make test-qui
 
 test-onednn3: setup ## Run the engine's tests against oneDNN 3 (fetches it from the Python package index)
 	Scripts/onednn3.sh
+
+study-durability: setup ## Kill, tear and flip at length: the figures of Docs/Reliability.md
+	FLEDGE_STUDY=1 SWIFT_BACKTRACE=enable=no swift test $(SWIFT_FLAGS) --disable-swift-testing \
+		--filter 'CheckpointDiskTests|DurabilityTests|ResumeTests|NumericGuardTests'
 
 check: lint test ## Lint, then every test
 

@@ -11,6 +11,7 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     ],
@@ -32,7 +33,10 @@ let package = Package(
             resources: [.copy("Digits")]),
         .target(
             name: "FledgeTrain",
-            dependencies: ["FledgeCore", "FledgeNN", "FledgeData", .product(name: "Yams", package: "Yams")]),
+            dependencies: [
+                "FledgeCore", "FledgeNN", "FledgeData", .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Yams", package: "Yams"),
+            ]),
         .target(name: "FledgeModels", dependencies: ["FledgeCore", "FledgeNN"]),
         .target(
             name: "FledgeMethods",

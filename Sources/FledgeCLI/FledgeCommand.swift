@@ -21,7 +21,8 @@ struct FledgeCommand: ParsableCommand {
             """,
         version: FledgeVersion.current,
         groupedSubcommands: [
-            CommandGroup(name: "Learn", subcommands: [LearnCommand.self, Train.self]),
+            CommandGroup(
+                name: "Learn", subcommands: [LearnCommand.self, Train.self, Resume.self, Replay.self]),
             CommandGroup(name: "Use what was learned", subcommands: [Evaluate.self, Embed.self, Predict.self]),
             CommandGroup(
                 name: "Look around",

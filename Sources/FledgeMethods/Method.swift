@@ -132,44 +132,8 @@ extension LearningContext {
             try trainer.run(progress: display)
             return trainer
         }
-        do {
-            try run(trainer, display, folder, stage: title)
-        } catch let stopped as StoppedBySignal {
-            throw StoppedBySignal(number: stopped.number, run: folder.path)
-        }
+        try folder.train(trainer, stage: title, progress: display)
         return trainer
-    }
-
-    private func run(
-        _ trainer: Trainer, _ display: TrainingProgress?, _ folder: RunFolder, stage: String
-    ) throws {
-        try trainer.run(
-            progress: display,
-            record: { step, numbers in
-                var record: [String: Double] = ["step": Double(step)]
-                for (name, value) in numbers { record[name] = value }
-                try folder.appendMetrics(StageRecord(stage: stage, numbers: record))
-            }, every: Swift.max(trainer.totalSteps / 4, 1),
-            checkpoint: { try folder.saveCheckpoint(of: trainer, stage: stage) })
-    }
-}
-
-/// One line of `metrics.jsonl`: the stage, and beside it the step, the loss and what else was watched.
-private struct StageRecord: Encodable {
-    let stage: String
-    let numbers: [String: Double]
-
-    private struct Key: CodingKey {
-        let stringValue: String
-        var intValue: Int? { nil }
-        init(stringValue: String) { self.stringValue = stringValue }
-        init?(intValue: Int) { nil }
-    }
-
-    func encode(to encoder: any Encoder) throws {
-        var container = encoder.container(keyedBy: Key.self)
-        try container.encode(stage, forKey: Key(stringValue: "stage"))
-        for (name, value) in numbers { try container.encode(value, forKey: Key(stringValue: name)) }
     }
 }
 
@@ -187,8 +151,8 @@ extension Trainer {
                     return part.reduce(0, +) / Double(part.count)
                 })
         }
-        return [curve("loss", losses.indices.map { Double($0 + 1) }, losses)]
-            + logs.keys.sorted().map { curve($0, logs[$0]!.steps, logs[$0]!.values) }
+        let names = ["loss"] + logs.keys.filter { $0 != "loss" }.sorted()
+        return names.map { curve($0, logs[$0]?.steps ?? [], logs[$0]?.values ?? []) }
     }
 }
 

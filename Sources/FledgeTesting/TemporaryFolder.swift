@@ -5,8 +5,13 @@ import Foundation
 public final class TemporaryFolder: Sendable {
     public let path: String
 
-    public init() throws {
-        path = FileManager.default.temporaryDirectory.appendingPathComponent("fledge-\(UUID().uuidString)").path
+    /// - Parameter inMemory: on a disk in memory where there is one, for tests that sync a lot.
+    public init(inMemory: Bool = false) throws {
+        let memory = "/dev/shm"
+        let base =
+            inMemory && FileManager.default.isWritableFile(atPath: memory)
+            ? URL(fileURLWithPath: memory) : FileManager.default.temporaryDirectory
+        path = base.appendingPathComponent("fledge-\(UUID().uuidString)").path
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
     }
 
@@ -19,7 +24,7 @@ public final class TemporaryFolder: Sendable {
     /// Writes a file, with the folders it lies in.
     public func write(_ name: String, _ bytes: [UInt8]) throws {
         try folder((name as NSString).deletingLastPathComponent)
-        try FileBytes.write(bytes, to: path + "/" + name)
+        try AtomicFile.write(bytes, to: path + "/" + name)
     }
 
     public func write(_ name: String, _ text: String) throws { try write(name, Array(text.utf8)) }

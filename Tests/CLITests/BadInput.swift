@@ -238,15 +238,15 @@ struct BadInput {
     static var weights: [BadInput] {
         [
             model("a model that is no safetensors file", says: ["model.safetensors"]) { _, path in
-                try FileBytes.write(Array("these are no weights at all".utf8), to: path)
+                try AtomicFile.write(Array("these are no weights at all".utf8), to: path)
             },
             model("a model cut short", says: ["model.safetensors"]) { bytes, path in
-                try FileBytes.write(Array(bytes.dropLast(100)), to: path)
+                try AtomicFile.write(Array(bytes.dropLast(100)), to: path)
             },
             model("a model with a damaged header", says: ["model.safetensors"]) { bytes, path in
                 var bytes = bytes
                 bytes[8] = 0
-                try FileBytes.write(bytes, to: path)
+                try AtomicFile.write(bytes, to: path)
             },
             model("weights of another program", says: ["no description of a network"]) { _, path in
                 try Safetensors.save(["a": Tensor([1.0, 2.0])], to: path)

@@ -57,9 +57,7 @@ final class BadInputTests: XCTestCase {
         defer { _ = try? CommandLineTool.run([], shell: "umount '\(mount)' 2>/dev/null; exit 0") }
         try XCTSkipIf(mounted.status == 99, "only root can mount a small disk")
         XCTAssertEqual(mounted.status, 6, mounted.error)
-        XCTAssertTrue(
-            mounted.error.lowercased().contains("no space left") || mounted.error.contains("disk is full"),
-            mounted.error)
+        XCTAssertTrue(mounted.error.contains("the disk has too little room for this training"), mounted.error)
         XCTAssertTrue(mounted.error.contains("\nnext:  "), mounted.error)
     }
 
@@ -74,36 +72,13 @@ final class BadInputTests: XCTestCase {
 
     func testOutOfMemory() throws {
         let folder = try TemporaryFolder()
-        let huge = ["--image-size", "1024", "--set", "batchSize=24"]
+        let huge = ["--image-size", "512", "--set", "batchSize=24"]
         let result = try CommandLineTool.run(
-            try train(folder.path + "/run") + huge + ["--json"], shell: "ulimit -v 4000000")
+            try train(folder.path + "/run") + huge + ["--json"], shell: "ulimit -v 1500000")
         XCTAssertEqual(result.status, 6, result.error)
         XCTAssertTrue(result.error.contains("error: out of memory"), result.error)
         XCTAssertTrue(result.error.contains("next:  use a smaller batch"), result.error)
         XCTAssertEqual((try result.json()["error"] as? [String: Any])?["exit_code"] as? Int, 6)
-    }
-
-    /// A stop is asked for while training: what there is, is saved, and the message says where.
-    func testStopSignal() throws {
-        let folder = try TemporaryFolder()
-        let run = folder.path + "/run"
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: CommandLineTool.path)
-        process.arguments = try train(run) + ["--set", "training.steps=1000000"]
-        let errors = Pipe()
-        process.standardError = errors
-        process.standardOutput = FileHandle.nullDevice
-        try process.run()
-        let deadline = Date(timeIntervalSinceNow: 60)
-        while Date() < deadline, !FileManager.default.fileExists(atPath: run + "/metrics.jsonl") { usleep(20_000) }
-        process.terminate()
-        let text = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        process.waitUntilExit()
-        XCTAssertEqual(process.terminationStatus, 75, text)
-        XCTAssertTrue(text.contains("where: \(run)"), text)
-        let saved = try FileManager.default.contentsOfDirectory(atPath: run + "/checkpoints")
-        XCTAssertEqual(saved.count, 1)
-        XCTAssertNoThrow(try Safetensors.load(run + "/checkpoints/" + (saved.first ?? "")))
     }
 
     private func train(_ out: String, method: String = "supervised") throws -> [String] {

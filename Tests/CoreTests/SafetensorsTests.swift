@@ -222,8 +222,7 @@ final class SafetensorsTests: XCTestCase {
         XCTAssertThrowsError(
             try AtomicFile.write(to: path()) { write in
                 try [UInt8](repeating: 7, count: 10).withUnsafeBytes { try write($0) }
-                errno = ENOSPC
-                throw SystemFailure("write")
+                throw StorageError(action: "write", path: "x", cause: .diskFull)
             })
         XCTAssertEqual(try Safetensors.load(path())["a"]!.item(), 1)
         XCTAssertEqual(try FileManager.default.contentsOfDirectory(atPath: folder), ["x.safetensors"])

@@ -67,13 +67,13 @@ final class TensorFilesTests: XCTestCase {
     func testErrorsNameFileAndArray() throws {
         let path = folder + "/text.npz"
         let text = NpyArray(dtype: "<U1", shape: [1], data: [65, 0, 0, 0])
-        try FileBytes.write(try Npz.bytes([("words", text)]), to: path)
+        try AtomicFile.write(try Npz.bytes([("words", text)]), to: path)
         XCTAssertThrowsError(try Npz.load(path)) { error in
             XCTAssertTrue("\(error)".hasPrefix("\(path): 'words': "), "\(error)")
         }
         XCTAssertThrowsError(try Npz.load(folder + "/absent.npz")) { XCTAssertTrue($0 is FileError) }
-        XCTAssertThrowsError(try Npz.save([:], to: folder + "/no/x.npz")) { XCTAssertTrue($0 is FileError) }
-        try FileBytes.write(NpyArray(wave([3])).npyBytes(), to: folder + "/x.npy")
+        XCTAssertThrowsError(try Npz.save([:], to: folder + "/no/x.npz")) { XCTAssertTrue($0 is StorageError) }
+        try AtomicFile.write(NpyArray(wave([3])).npyBytes(), to: folder + "/x.npy")
         XCTAssertEqual(try NpyArray.load(folder + "/x.npy").doubles(), waves([3]))
     }
 }

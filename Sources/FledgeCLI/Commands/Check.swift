@@ -25,7 +25,7 @@ extension DataCommand {
         @OptionGroup var output: OutputOptions
 
         func run() throws {
-            let findings = try DataCheck.run(data, options: reading.options())
+            let findings = try DataCheck.run(data, options: reading.settings.options())
             if output.json {
                 try output.print(json: findings)
             } else {

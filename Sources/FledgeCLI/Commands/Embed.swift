@@ -57,7 +57,7 @@ struct Embed: ParsableCommand {
         } else {
             if let weights = network.weights {
                 // Networks with published weights expect ImageNet's statistics and size.
-                input = try network.fledgeModel(weights)?.input ?? .imageNet(size: network.imageSize ?? 224)
+                input = try NetworkOptions.fledgeModel(weights)?.input ?? .imageNet(size: network.imageSize ?? 224)
                 data = try source.open(for: input)
             } else {
                 data = try source.open()
@@ -76,7 +76,7 @@ struct Embed: ParsableCommand {
         let features = concatenate(parts)
         let arrays = ["embedding": features, "label": Tensor(labels)]
         if out.hasSuffix(".npz") {
-            try FileBytes.write(
+            try AtomicFile.write(
                 Npz.bytes([
                     ("embedding", NpyArray(features)), ("label", NpyArray(arrays["label"]!)), ("id", NpyArray(ids)),
                 ]), to: out)

@@ -42,6 +42,7 @@ struct LearnCommand: ParsableCommand {
     @Option(help: "A YAML file of settings, such as the run.yaml of another run.")
     var settings: String?
 
+    @OptionGroup var continuing: ContinuingOptions
     @OptionGroup var output: OutputOptions
 
     func validate() throws {
@@ -51,48 +52,37 @@ struct LearnCommand: ParsableCommand {
     }
 
     func run() throws {
+        if let report = try continuing.finished(out: out) { return try tellFinished(report, output) }
         var resolved = LearnSettings()
-        if let settings { resolved = try resolved.applying(yamlFile: settings) }
+        if let settings { resolved = try resolved.applying(learnSettingsOf: settings) }
         resolved.labelsPerClass = labelsPerClass
         resolved.seed = seed
         if let minutes { resolved.minutes = minutes }
         resolved = try resolved.applying(overrides)
 
         StopSignal.listen()
-        let opened = try reading.open(data, seed: resolved.seed)
-        output.tell("\(data): \(opened.reason)")
-        let folder = try makeFolder(opened)
-        var learn = Learn(resolved)
-        let style = output.progressStyle
-        learn.progress = { title, goal in TrainingProgress(title, goal: goal, style: style) }
-        learn.say = { output.tell($0) }
-        let report = try learn.run(opened, into: folder)
-        for warning in report.warnings { output.warn(warning) }
+        var run = LearnRun()
+        run.data = data
+        run.workingFolder = FileManager.default.currentDirectoryPath
+        run.reading = reading.settings
+        let report = try run.execute(resolved, output: output) { opened in
+            try continuing.folder(
+                out: out, overwrite: overwrite,
+                named: "learn-\(URL(fileURLWithPath: opened.source).lastPathComponent)")
+        }
         if output.json { return try output.print(json: report) }
-        try output.print(summary(report, folder))
+        try output.print(run.summary(report, report.run))
     }
+}
 
-    private func makeFolder(_ opened: OpenedData) throws -> RunFolder {
-        if let out { return try RunFolder.create(at: out, overwrite: overwrite) }
-        let name = URL(fileURLWithPath: opened.source).lastPathComponent
-        return try RunFolder.create(named: "learn-\(name)")
-    }
-
-    private func summary(_ report: Report, _ folder: RunFolder) -> String {
-        func percent(_ value: Double?) -> String { value.map { String(format: "%5.1f %%", $0 * 100) } ?? "-" }
-        let rows = [
-            ("learned from all samples and \(report.labels ?? 0) labels", report.accuracy),
-            ("the same network, the same labels only", report.baselines["supervised"]),
-            ("linear classifier on raw values", report.baselines["raw_pixels_linear"]),
-            ("linear classifier on the untrained network", report.baselines["untrained_linear"]),
-        ]
-        let width = rows.map(\.0.count).max()!
-        return """
-
-            accuracy on \(report.testSamples ?? 0) test samples, touched once:
-            \(rows.map { "  " + $0.0.padding(toLength: width, withPad: " ", startingAt: 0) + "  " + percent($0.1) }.joined(separator: "\n"))
-
-            took \(Int(report.seconds.rounded())) s; report: \(folder.reportPagePath)
-            """
+extension LearnSettings {
+    /// From a file of settings, or the `run.yaml` of another run, where they stand in a section of their own.
+    fileprivate func applying(learnSettingsOf path: String) throws -> LearnSettings {
+        do {
+            return try applying(yamlFile: path, section: RunDescription.section)
+        } catch let error as SettingsError {
+            if case .syntax = error.kind { return try applying(yamlFile: path) }
+            throw error
+        }
     }
 }

@@ -21,7 +21,8 @@ extension TrackError: ExitCoded {
 extension StorageError: ExitCoded {
     var exitStatus: ExitStatus {
         switch cause {
-        case .diskFull, .quotaExceeded, .tooManyOpenFiles, .device, .other: .outOfResources
+        case .diskFull, .quotaExceeded, .tooManyOpenFiles, .device, .fileTooLarge, .interrupted, .other:
+            .outOfResources
         // The person chose the path.
         case .readOnly, .permission, .missing, .notAFolder, .isAFolder: .usage
         }
@@ -41,7 +42,7 @@ extension ArrayFileError: ExitCoded {
 }
 
 extension FileError: ExitCoded {
-    var exitStatus: ExitStatus { operation == "write" ? .outOfResources : .badData }
+    var exitStatus: ExitStatus { .badData }
 }
 
 extension ModelError: ExitCoded {
@@ -81,6 +82,22 @@ extension NumericFailure: ExitCoded {
     var exitStatus: ExitStatus { .numeric }
 }
 
+extension ChangedRun: ExitCoded {
+    var exitStatus: ExitStatus { .usage }
+}
+
+extension DamagedCheckpoint: ExitCoded {
+    var exitStatus: ExitStatus { .outOfResources }
+}
+
+extension MemoryShortage: ExitCoded {
+    var exitStatus: ExitStatus { .outOfResources }
+}
+
+extension DiskShortage: ExitCoded {
+    var exitStatus: ExitStatus { .outOfResources }
+}
+
 extension StoppedBySignal: ExitCoded {
     var exitStatus: ExitStatus { .stopped }
 }
@@ -103,12 +120,9 @@ extension CommandFailure {
                 place: error.file, why: (error.tensor.map { "tensor \($0): " } ?? "") + error.reason, next: error.advice
             )
         case let error as FileError:
-            let isWriting = error.operation == "write"
             self.init(
                 status: status, what: "cannot \(error.operation) the file", place: error.path, why: error.reason,
-                next: isWriting
-                    ? "check that the folder exists, may be written to and has space left"
-                    : "check the path and its permissions")
+                next: "check the path and its permissions")
         case let error as OutOfMemory:
             let limit = error.limitBytes.map { "the limit is \($0 >> 20) MiB" } ?? "the system gave no more"
             self.init(

@@ -38,6 +38,12 @@ struct NetworkOptions: ParsableArguments {
     /// The network for samples of `input`, with its weights loaded.
     /// - Returns: its registered name and itself.
     func make(for input: InputSpec, seed: UInt64) throws -> (name: String, backbone: any Backbone) {
+        try Self.make(model, weights: weights, for: input, seed: seed)
+    }
+
+    static func make(
+        _ model: String?, weights: String?, for input: InputSpec, seed: UInt64
+    ) throws -> (name: String, backbone: any Backbone) {
         var random = RandomSource(seed: seed).stream("backbone")
         let given = try weights.flatMap { try fledgeModel($0) }
         let name = model ?? given?.modelName ?? (input.isImage ? "small-conv" : "mlp")
@@ -55,9 +61,9 @@ struct NetworkOptions: ParsableArguments {
     }
 
     /// A model that Fledge wrote, or nil for weights from elsewhere.
-    func fledgeModel(_ path: String) throws -> FittedModel? {
+    static func fledgeModel(_ path: String) throws -> FittedModel? {
         var isFolder: ObjCBool = false
-        FileManager.default.fileExists(atPath: path, isDirectory: &isFolder)
+        _ = FileManager.default.fileExists(atPath: path, isDirectory: &isFolder)
         if isFolder.boolValue { return try RunReference.model(path) }
         return try SafetensorsFile(path).metadata["fledge"] == nil ? nil : FittedModel.load(from: path)
     }
@@ -84,6 +90,33 @@ struct ReadingOptions: ParsableArguments {
         }
     }
 
+    var settings: ReadingSettings {
+        var settings = ReadingSettings()
+        settings.labelColumn = labelColumn
+        settings.dropColumns = dropColumn
+        settings.holdOut = holdOut
+        settings.maximumDamaged = maximumDamaged
+        return settings
+    }
+
+    func open(_ data: String, seed: Int = 0, for input: InputSpec? = nil) throws -> OpenedData {
+        try settings.open(data, seed: seed, for: input)
+    }
+}
+
+/// How data are read, as `run.yaml` holds it.
+struct ReadingSettings: Settings {
+    var labelColumn: String?
+    var dropColumns: [String] = []
+    var holdOut: Double?
+    var maximumDamaged: Double?
+
+    static let meanings = [
+        "labelColumn": "the column of a table that holds the class", "dropColumns": "columns that are left out",
+        "holdOut": "share of the training samples that becomes the test split",
+        "maximumDamaged": "share of the image files that may be damaged",
+    ]
+
     /// - Parameters:
     ///   - seed: of the held-out part.
     ///   - input: of a network that is there already: images are brought to its channels.
@@ -94,7 +127,7 @@ struct ReadingOptions: ParsableArguments {
     func options(seed: Int = 0, for input: InputSpec? = nil) -> DataOptions {
         var options = DataOptions()
         if let labelColumn { options.labelColumn = .named(labelColumn) }
-        options.dropColumns = dropColumn
+        options.dropColumns = dropColumns
         options.holdOut = holdOut
         options.seed = UInt64(seed)
         if let maximumDamaged { options.maximumDamaged = maximumDamaged }

@@ -3,6 +3,10 @@ public enum Autograd {
     /// Whether operations are recorded. Set through `noGradient` and `withGradient`.
     public nonisolated(unsafe) fileprivate(set) static var isRecording = true
 
+    /// Told of every operation with its inputs and outputs, recorded or not: how a step is examined for the first number
+    /// that is none. nil, as always but then, costs a comparison.
+    package nonisolated(unsafe) static var watch: ((_ operation: StaticString, [Tensor], [Tensor]) -> Void)?
+
     /// How many recorded operations are alive: what leak tests watch.
     public static var liveNodeCount: Int { Node.liveCount }
 }
@@ -32,6 +36,7 @@ func record(
     _ operation: StaticString, _ output: Tensor, from inputs: [Tensor], saving: [Tensor] = [],
     savingOutput: Bool = false, rule: @escaping Node.Rule
 ) -> Tensor {
+    if let watch = Autograd.watch { watch(operation, inputs, [output]) }
     guard Autograd.isRecording, inputs.contains(where: { $0.node != nil }) else { return output }
     return recordAlways(operation, [output], from: inputs, saving: saving, savingOutput: savingOutput, rule: rule)[0]
 }
@@ -41,6 +46,7 @@ func record(
     _ operation: StaticString, outputs: [Tensor], from inputs: [Tensor], saving: [Tensor] = [],
     rule: @escaping Node.Rule
 ) -> [Tensor] {
+    if let watch = Autograd.watch { watch(operation, inputs, outputs) }
     guard Autograd.isRecording, inputs.contains(where: { $0.node != nil }) else { return outputs }
     return recordAlways(operation, outputs, from: inputs, saving: saving, savingOutput: false, rule: rule)
 }

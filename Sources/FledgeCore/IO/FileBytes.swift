@@ -6,9 +6,9 @@
     import Darwin
 #endif
 
-/// A file that could not be read or written, with the reason the system gave.
+/// A file that could not be read, with the reason the system gave.
 public struct FileError: Error, Equatable, Sendable, CustomStringConvertible {
-    /// What was tried, such as "read" or "write".
+    /// What was tried, such as "read".
     public var operation: String
     public var path: String
     public var reason: String
@@ -63,16 +63,6 @@ public enum FileBytes {
         defer { close(descriptor) }
         return [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
             filled = max(0, systemRead(descriptor, buffer.baseAddress!, count))
-        }
-    }
-
-    /// Writes a file so that its name shows either the old bytes or all the new ones: see `AtomicFile`. Throws
-    /// `FileError`.
-    public static func write(_ bytes: [UInt8], to path: String) throws {
-        do {
-            try AtomicFile.write(to: path) { write in try bytes.withUnsafeBytes { try write($0) } }
-        } catch let failure as SystemFailure {
-            throw FileError(operation: "write", path: path, reason: failure.description)
         }
     }
 }

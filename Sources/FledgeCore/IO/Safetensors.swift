@@ -11,21 +11,35 @@ public enum Safetensors {
         return tensors
     }
 
+    /// All tensors of a file that was read into memory. `path` is what messages call it.
+    public static func decode(_ bytes: [UInt8], path: String, device: Device = .default) throws -> [String: Tensor] {
+        let file = try SafetensorsFile(bytes, path: path)
+        var tensors: [String: Tensor] = [:]
+        for name in file.names { tensors[name] = try file.tensor(name, device: device) }
+        return tensors
+    }
+
     /// Writes tensors so that the file is complete or not there: see `AtomicFile`. Equal tensors give equal bytes.
     ///
     /// Saving over a file that is open for reading, even the one these tensors come from, is safe.
     /// - Parameter metadata: free texts, such as the model's name.
     public static func save(_ tensors: [String: Tensor], to path: String, metadata: [String: String] = [:]) throws {
-        let header = try headerText(tensors, metadata, file: path)
         do {
-            try AtomicFile.write(to: path) { write in
-                try withUnsafeBytes(of: UInt64(header.text.count).littleEndian) { try write($0) }
-                try header.text.withUnsafeBytes { try write($0) }
-                for name in header.order { try tensors[name]!.withBytes { try write($0) } }
-            }
-        } catch let failure as SystemFailure {
-            throw SafetensorsError(.unwritable, file: path, failure.description)
+            try AtomicFile.write(to: path) { put in try encode(tensors, metadata: metadata, path: path, into: put) }
+        } catch let failure as StorageError {
+            throw SafetensorsError(.unwritable, file: path, failure.why ?? failure.what)
         }
+    }
+
+    /// Hands the bytes of the file to `put`, piece by piece. `path` is what messages call it.
+    package static func encode(
+        _ tensors: [String: Tensor], metadata: [String: String] = [:], path: String,
+        into put: (UnsafeRawBufferPointer) throws -> Void
+    ) throws {
+        let header = try headerText(tensors, metadata, file: path)
+        try withUnsafeBytes(of: UInt64(header.text.count).littleEndian) { try put($0) }
+        try header.text.withUnsafeBytes { try put($0) }
+        for name in header.order { try tensors[name]!.withBytes { try put($0) } }
     }
 
     /// The header and the order of the tensors: wide types first, so that every tensor is aligned, then by name.
@@ -117,6 +131,13 @@ public final class SafetensorsFile {
         names = places.keys.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
     }
 
+    /// The same of bytes in memory.
+    init(_ bytes: [UInt8], path: String) throws {
+        self.path = path
+        (places, metadata) = try Self.parsed(RandomAccessFile(bytes, path: path))
+        names = places.keys.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+    }
+
     public func contains(_ name: String) -> Bool { places[name] != nil }
     /// nil when there is no tensor of that name.
     public func shape(of name: String) -> [Int]? { places[name]?.entry.shape }
@@ -162,7 +183,13 @@ public final class SafetensorsFile {
 
     /// Reads the header of one file.
     private static func open(_ path: String) throws -> (places: [String: Place], metadata: [String: String]) {
-        let file = try catching(path) { try RandomAccessFile(path) }
+        try parsed(try catching(path) { try RandomAccessFile(path) })
+    }
+
+    private static func parsed(
+        _ file: RandomAccessFile
+    ) throws -> (places: [String: Place], metadata: [String: String]) {
+        let path = file.path
         guard let prefix = try catching(path, { try file.bytes(at: 0, count: 8) }) else {
             throw SafetensorsError(.truncated, file: path, "\(file.size) bytes are too few for a safetensors file")
         }
@@ -215,8 +242,8 @@ public final class SafetensorsFile {
     }
 
     private static func catching<R>(_ path: String, _ body: () throws -> R) throws -> R {
-        do { return try body() } catch let failure as SystemFailure {
-            throw SafetensorsError(.unreadable, file: path, failure.description)
+        do { return try body() } catch let failure as StorageError {
+            throw SafetensorsError(.unreadable, file: path, "\(failure.what): \(failure.why ?? "")")
         }
     }
 }

@@ -18,7 +18,7 @@ extension Npz {
     public static func save(_ tensors: [String: Tensor], to path: String, compressed: Bool = true) throws {
         let arrays = tensors.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
             .map { (name: $0.key, array: NpyArray($0.value)) }
-        try FileBytes.write(try naming(path) { try bytes(arrays, compressed: compressed) }, to: path)
+        try AtomicFile.write(try naming(path) { try bytes(arrays, compressed: compressed) }, to: path)
     }
 }
 

@@ -70,6 +70,9 @@ public final class Tensor {
         Tensor(storage: storage, shape: shape, strides: strides, offset: offset, dtype: dtype, device: device)
     }
 
+    /// Which block of memory this is a window on: how a parameter is known among the inputs of an operation.
+    package var memory: ObjectIdentifier { ObjectIdentifier(storage) }
+
     /// Whether no other tensor has a window on this memory.
     var holdsMemoryAlone: Bool { isKnownUniquelyReferenced(&storage) }
 

@@ -33,7 +33,7 @@ public struct Learn {
         let seed = UInt64(settings.seed)
         let split = try data.train.labelledSplit(perClass: settings.labelsPerClass, seed: seed)
         let recipe = try Recipe(settings, data.train)
-        try folder.writeSettings(settings)
+        if !folder.hasSettings { try folder.writeSettings(settings) }
         try folder.writeQuarantine(data.damaged)
         for choice in recipe.choices { say("\(choice.name): \(choice.value) (\(choice.why))") }
 
@@ -96,6 +96,7 @@ public struct Learn {
         if spread != nil, let better = try SpreadLabels(context) { learned.model = better.voting(beside: learned.model) }
         curves += learned.curves
         warnings += learned.warnings
+        try folder.checkIsWritable()
         try learned.model.save(to: folder.modelPath)
 
         // The test split, once.
@@ -127,7 +128,6 @@ public struct Learn {
         report.embedding = try EmbeddingPicture.make(learned.model, training, limit: 600)
         report.seconds = Date().timeIntervalSince(start)
         try folder.writeEnvironment(Engine.environment)
-        try folder.writeReport(report)
-        return report
+        return try folder.writeReport(report)
     }
 }

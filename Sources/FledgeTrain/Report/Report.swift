@@ -28,6 +28,8 @@ public struct Report: Encodable, Sendable {
     /// What was chosen, and why.
     public var recipe: [Choice]
     public var warnings: [String]
+    /// What was allowed to change when the run was continued; empty for a run of one piece.
+    public var changes: [String]
     /// Samples that were left out because their files cannot be used; see `setAside`.
     public var damaged: [DamagedSample]
 
@@ -58,6 +60,7 @@ public struct Report: Encodable, Sendable {
         baselines = [:]
         recipe = []
         warnings = []
+        changes = []
         damaged = []
         metrics = [:]
         curves = []
@@ -65,7 +68,8 @@ public struct Report: Encodable, Sendable {
     }
 
     enum CodingKeys: String, CodingKey {
-        case title, data, run, accuracy, labels, classes, seed, seconds, baselines, recipe, warnings, damaged, metrics
+        case title, data, run, accuracy, labels, classes, seed, seconds, baselines, recipe, warnings, changes, damaged
+        case metrics
         case confusion, calibration, curves, settings, environment
         case labelsPerClass = "labels_per_class"
         case classNames = "class_names"

@@ -49,8 +49,9 @@ public struct ReportPage {
     }
 
     private var warnings: String {
-        guard !report.warnings.isEmpty else { return "" }
-        let items = report.warnings.map { "<li>\(Markup.escape($0))</li>" }.joined()
+        let all = report.changes.map { "this run was continued although \($0)" } + report.warnings
+        guard !all.isEmpty else { return "" }
+        let items = all.map { "<li>\(Markup.escape($0))</li>" }.joined()
         return "<aside class=\"warnings\"><h2>Mind this</h2><ul>\(items)</ul></aside>\n"
     }
 

@@ -1,3 +1,4 @@
+import FledgeCore
 import Foundation
 
 #if canImport(Glibc)

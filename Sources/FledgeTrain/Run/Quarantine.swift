@@ -1,3 +1,4 @@
+import FledgeCore
 import FledgeData
 
 // What happens to damaged samples: they are left out, never altered, and named in three places: on the screen, in
@@ -9,9 +10,9 @@ extension RunFolder {
 
     /// Lists the samples that a run leaves out. Writes nothing when there are none.
     public func writeQuarantine(_ damaged: [DamagedSample]) throws {
-        guard !damaged.isEmpty else { return }
+        guard !damaged.isEmpty, !isReadOnly else { return }
         let lines = try damaged.map { try CanonicalJSON($0, pretty: false).text + "\n" }
-        try AtomicFile.write(lines.joined(), to: quarantinePath)
+        try AtomicFile.write(lines.joined(), to: quarantinePath, on: disk)
     }
 }
 

@@ -1,10 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#elseif canImport(Darwin)
-    import Darwin
-#endif
+import FledgeCore
 
 /// Standard output and standard error. Foundation's file handles end the process when the disk under them is full.
 public enum StandardStream: Int32, Sendable {
@@ -13,11 +7,12 @@ public enum StandardStream: Int32, Sendable {
 
     /// Writes all of the text now. A closed pipe (`fledge ... | head`) ends the process quietly, as is usual.
     public func write(_ text: String) throws(StorageError) {
-        let code = AtomicFile.writeAll(Array(text.utf8), to: rawValue)
-        if code != 0 {
-            let name = self == .output ? "standard output" : "standard error"
-            throw StorageError(action: "write", path: name, code: code)
+        let file = DiskFile(handle: rawValue, path: self == .output ? "standard output" : "standard error")
+        var failure: StorageError?
+        Array(text.utf8).withUnsafeBytes { bytes in
+            do throws(StorageError) { try SystemDisk().writeAll(bytes, to: file) } catch { failure = error }
         }
+        if let failure { throw failure }
     }
 
     /// Writes what can be written: remarks and progress are not worth ending a run for.

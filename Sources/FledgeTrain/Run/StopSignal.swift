@@ -10,12 +10,15 @@ import Synchronization
 #endif
 
 /// Turns the wish to stop (Ctrl-C, `kill`, the end of a batch job's time) into a flag that a training loop looks at
-/// between steps, saves, and throws `StoppedBySignal`. A second signal ends the process at once.
+/// between steps, saves, and throws `StoppedBySignal`. A second signal ends the process at once. SIGUSR1 is the wish to
+/// save and go on.
 public enum StopSignal {
     private static let received = Atomic<Int32>(0)
+    private static let wantsSave = Atomic<Bool>(false)
 
-    /// Starts listening to SIGINT and SIGTERM.
+    /// Starts listening to SIGINT, SIGTERM and SIGUSR1.
     public static func listen() {
+        signal(SIGUSR1) { _ in StopSignal.wantsSave.store(true, ordering: .relaxed) }
         for number in [SIGINT, SIGTERM] {
             signal(number) { number in
                 // Only what is allowed inside a signal handler: an atomic and _exit.
@@ -30,13 +33,19 @@ public enum StopSignal {
         return value == 0 ? nil : value
     }
 
+    /// Whether SIGUSR1 came since this was last asked.
+    static func takeSaveRequest() -> Bool { wantsSave.exchange(false, ordering: .relaxed) }
+
     /// Throws once a signal came.
     public static func check() throws(StoppedBySignal) {
         if let number { throw StoppedBySignal(number: number) }
     }
 
     /// Forgets a signal that came.
-    static func reset() { received.store(0, ordering: .relaxed) }
+    static func reset() {
+        received.store(0, ordering: .relaxed)
+        wantsSave.store(false, ordering: .relaxed)
+    }
 }
 
 /// A run was asked to stop and did, with everything saved.
@@ -53,5 +62,5 @@ public struct StoppedBySignal: ExplainedError, Equatable {
     public var what: String { "stopped before the end" }
     public var place: String? { run }
     public var why: String? { number == SIGINT ? "interrupted (SIGINT)" : "asked to end (signal \(number))" }
-    public var next: String? { "run the same command again with another --out, or with --overwrite" }
+    public var next: String? { "fledge resume \(run ?? "RUN") goes on where it stopped" }
 }

@@ -3,9 +3,11 @@ import Yams
 
 extension Settings {
     /// These settings with those of a YAML file in their place. Names the file does not mention stay as they are.
-    /// - Parameter section: the name of the top-level entry that holds the settings; `nil` for the whole file.
+    /// - Parameters:
+    ///   - section: the name of the top-level entry that holds the settings; `nil` for the whole file.
+    ///   - omitting: top-level entries that are somebody else's.
     /// - Throws: `SettingsError`, with the line.
-    public func applying(yamlFile path: String, section: String? = nil) throws -> Self {
+    public func applying(yamlFile path: String, section: String? = nil, omitting: Set<String> = []) throws -> Self {
         guard let bytes = FileManager.default.contents(atPath: path) else {
             throw SettingsError(.unreadable("there is no such file, or it cannot be read"), place: path)
         }
@@ -15,12 +17,17 @@ extension Settings {
         guard let text = String(data: bytes, encoding: .utf8) else {
             throw SettingsError(.syntax("the file is not UTF-8 text"), place: path)
         }
-        return try applying(yaml: text, section: section, name: path)
+        return try applying(yaml: text, section: section, omitting: omitting, name: path)
     }
 
     /// The same from text. `name` is what messages call it.
-    public func applying(yaml text: String, section: String? = nil, name: String = "settings") throws -> Self {
+    public func applying(
+        yaml text: String, section: String? = nil, omitting: Set<String> = [], name: String = "settings"
+    ) throws -> Self {
         guard var root = try YAMLText.parse(text, name: name) else { return self }
+        if let mapping = root.mapping, !omitting.isEmpty {
+            root = Node(mapping.filter { !omitting.contains($0.key.string ?? "") }.map { ($0.key, $0.value) })
+        }
         if let section {
             guard let inner = root.mapping?[Node(section)] else {
                 throw SettingsError(.syntax("there is no entry '\(section)'"), place: name)
@@ -74,7 +81,7 @@ public enum YAMLText {
         try Yams.serialize(node: node(try PlainValue(encoding: value)), width: -1, allowUnicode: true)
     }
 
-    /// Every value of a document as text, by its full name.
+    /// Every value of a document as one line of text, by its full name.
     package static func flattened(_ text: String, name: String) throws -> [String: String] {
         var found: [String: String] = [:]
         func visit(_ node: Node, _ path: String, _ depth: Int) throws {
@@ -85,10 +92,9 @@ public enum YAMLText {
                 for (key, value) in mapping {
                     try visit(value, path.isEmpty ? key.string ?? "" : "\(path).\(key.string ?? "")", depth + 1)
                 }
-            } else if let scalar = node.scalar {
-                found[path] = scalar.string
             } else {
-                found[path] = try Yams.serialize(node: node).trimmingCharacters(in: .whitespacesAndNewlines)
+                let items = node.sequence.map { $0.map { $0.scalar?.string ?? "..." }.joined(separator: ", ") }
+                found[path] = node.scalar?.string ?? items.map { "[\($0)]" } ?? ""
             }
         }
         if let root = try parse(text, name: name) { try visit(root, "", 0) }

@@ -22,19 +22,6 @@ public struct TrainingData: Sendable {
     public var labels: [Int] { labelled.map { dataset.labels[$0]! } }
 }
 
-/// A loss or a gradient that is no number any more.
-public struct NumericFailure: ExplainedError, Equatable {
-    public let quantity: String
-    public let step: Int
-
-    public var what: String { "the \(quantity) is not a finite number" }
-    public var place: String? { "step \(step)" }
-    public var why: String? { "training diverged, or a sample holds extreme values" }
-    public var next: String? {
-        "nothing was updated with it; try a smaller learning rate (--set training.learningRate=...) or --set training.clipNorm=1"
-    }
-}
-
 /// Runs a `TrainingTask`: batches, gradients, updates, schedule, averages, progress. Deterministic: the same settings,
 /// data, seed, threads and instruction set give the same bytes, for any number of loader workers.
 public final class Trainer {
@@ -43,14 +30,20 @@ public final class Trainer {
     public let totalSteps: Int
     public let optimizer: Optimizer
     public let average: ExponentialMovingAverage?
-    /// How many updates were made.
+    /// How many updates were made, skipped ones included.
     public private(set) var step = 0
-    /// The loss of every update so far.
-    public private(set) var losses: [Double] = []
-    /// The logs of every update so far, by name, with the steps they belong to.
+    /// The loss and the task's numbers of every update so far, by name, with the steps they belong to.
     public private(set) var logs: [String: (steps: [Double], values: [Double])] = [:]
+    /// The updates that were skipped because a loss or a gradient was no number.
+    public private(set) var skipped: [Int] = []
+    /// Times the learning rate: halved by every roll-back.
+    public private(set) var rateScale = 1.0
+    /// Time trained, in seconds, over all processes that trained.
+    public internal(set) var seconds = 0.0
+    /// The samples.
+    let data: TrainingData
 
-    private let loaders: [(name: String, loader: Loader)]
+    let loaders: [(name: String, loader: Loader)]
     private let random: RandomSource
     private let schedule: Schedule
 
@@ -62,6 +55,7 @@ public final class Trainer {
         groups: [ParameterGroup]? = nil, workers: Int = 1
     ) {
         self.task = task
+        self.data = data
         self.settings = settings
         random = RandomSource(seed: seed).stream("training")
         let hidden = data.dataset.hidingLabels(except: [])
@@ -95,73 +89,106 @@ public final class Trainer {
     /// like one in steps.
     private static let resolution = 1_000_000
 
-    /// Trains to the end.
+    /// The loss of every update so far.
+    public var losses: [Double] { logs["loss"]?.values ?? [] }
+
+    /// More skipped updates than this many, and than a tenth of all, are no accidents.
+    private static let skipLimit = 10
+
+    /// Trains to the end. Whatever it throws, the state is that after the last update.
     /// - Parameters:
     ///   - progress: told of every step.
     ///   - record: called after every update with its number, the loss and the logs.
-    ///   - every: calls `checkpoint` after so many updates, and when a signal stops the training.
-    /// - Throws: `NumericFailure` before an update with a loss that is no number, `StoppedBySignal`, and what loaders
-    ///   and the task throw.
+    /// - Throws: `NumericFailure` before an update with a loss or gradient that is no number, `StoppedBySignal`, and
+    ///   what loaders, the task and `record` throw.
     public func run(
-        progress: TrainingProgress? = nil, record: ((Int, [(String, Double)]) throws -> Void)? = nil,
-        every: Int = .max, checkpoint: (() throws -> Void)? = nil
+        progress: TrainingProgress? = nil, record: ((Int, [(String, Double)]) throws -> Void)? = nil
     ) throws {
         task.train()
         let streams = loaders.map { ($0.name, $0.loader.stream(from: step * settings.accumulation)) }
+        let buffers = task.buffers().map(\.item)
+        let before = seconds
         let start = DispatchTime.now().uptimeNanoseconds
         let limit = settings.minutes * 60
         var waited = 0.0
         while true {
-            let seconds = Double(DispatchTime.now().uptimeNanoseconds - start) * 1e-9
+            seconds = before + Double(DispatchTime.now().uptimeNanoseconds - start) * 1e-9
             let done = limit > 0 ? seconds / limit : Double(step) / Double(totalSteps)
             if done >= 1 || (limit > 0 && settings.steps > 0 && step >= totalSteps) { break }
-            if let number = StopSignal.number {
-                if step > 0 { try checkpoint?() }
-                throw StoppedBySignal(number: number)
+            try StopSignal.check()
+            let context = self.context(progress: done)
+            let values = buffers.map(\.value)
+            var numbers: [(String, Double)]
+            do {
+                let (loss, logs) = try update { part in
+                    var batches: [String: TrainingBatch] = [:]
+                    for (name, stream) in streams { batches[name] = try stream.next().map(TrainingBatch.init) }
+                    return (batches, context.random.stream("dropout").at(part))
+                } with: {
+                    try task.step($0, context)
+                }
+                numbers = [("loss", loss)] + logs
+                optimizer.learningRate = schedule(Int(done * Double(Trainer.resolution))) * rateScale
+                optimizer.step()
+                average?.update()
+                task.didUpdate(context)
+            } catch let failure as NumericFailure {
+                // Running statistics and queues took part in the step; nothing of it may stay.
+                for (buffer, value) in zip(buffers, values) { buffer.value = value }
+                optimizer.clearGradients()
+                let named = try examine(progress: done).failure ?? failure
+                guard settings.onNumericFailure == .skip else { throw named }
+                skipped.append(step + 1)
+                guard skipped.count <= max(Trainer.skipLimit, step / 10) else { throw named }
+                numbers = []
             }
-            let context = StepContext(step: step, progress: done, random: random.at(step))
-            let (loss, logs) = try update(streams, context)
-            optimizer.learningRate = schedule(Int(done * Double(Trainer.resolution)))
-            optimizer.step()
             optimizer.clearGradients()
             step += 1
-            average?.update()
-            task.didUpdate(context)
-            losses.append(loss)
-            for (name, value) in logs {
+            for (name, value) in numbers {
                 self.logs[name, default: ([], [])].steps.append(Double(step))
                 self.logs[name]!.values.append(value)
             }
             let now = streams.reduce(0) { $0 + $1.1.waitSeconds }
             progress?.waitedForData(seconds: now - waited)
             waited = now
-            progress?.update(step: step, [("loss", loss)] + logs)
-            try record?(step, [("loss", loss)] + logs)
-            if step % every == 0 { try checkpoint?() }
+            progress?.update(step: step, numbers)
+            try record?(step, numbers)
         }
     }
 
-    /// Gradients of one update, over `accumulation` batches.
-    private func update(
-        _ streams: [(String, BatchStream)], _ context: StepContext
+    /// The step that comes next, at this share of the training.
+    func context(progress: Double? = nil) -> StepContext {
+        StepContext(
+            step: step, progress: progress ?? Double(step) / Double(totalSteps), random: random.at(step))
+    }
+
+    /// The gradients of one update, over `accumulation` batches.
+    /// - Parameters:
+    ///   - part: gives the batches and the stream of random numbers of each part.
+    ///   - body: computes the loss.
+    /// - Throws: `NumericFailure` when the loss or the norm of the gradients is no number. The norm is always computed:
+    ///   one pass over the gradients, of which one is enough to spoil it.
+    func update(
+        _ part: (Int) throws -> (batches: [String: TrainingBatch], random: RandomSource),
+        with body: ([String: TrainingBatch]) throws -> StepOutput
     ) throws -> (loss: Double, logs: [(String, Double)]) {
         var total = 0.0
         var logs: [(String, Double)] = []
-        for part in 0..<settings.accumulation {
-            var batches: [String: TrainingBatch] = [:]
-            for (name, stream) in streams { batches[name] = try stream.next().map(TrainingBatch.init) }
-            Randomness.current = context.random.stream("dropout").at(part)
-            let output = try task.step(batches, context)
+        for number in 0..<settings.accumulation {
+            let (batches, random) = try part(number)
+            Randomness.current = random
+            let output = try body(batches)
             let value = output.loss.item()
-            guard value.isFinite else { throw NumericFailure(quantity: "loss", step: context.step) }
+            guard value.isFinite else { throw NumericFailure(quantity: "loss", step: step + 1) }
             total += value / Double(settings.accumulation)
             logs = output.logs
             (settings.accumulation == 1 ? output.loss : output.loss * (1 / Double(settings.accumulation))).backward()
         }
-        if settings.clipNorm > 0 {
-            let norm = clipGradients(of: optimizer.parameters, norm: settings.clipNorm)
-            guard norm.isFinite else { throw NumericFailure(quantity: "gradient", step: context.step) }
-        }
+        let norm =
+            settings.clipNorm > 0
+            ? clipGradients(of: optimizer.parameters, norm: settings.clipNorm)
+            : gradientNorm(of: optimizer.parameters)
+        guard norm.isFinite else { throw NumericFailure(quantity: "gradient", step: step + 1) }
         return (total, logs)
     }
 
@@ -172,30 +199,52 @@ public final class Trainer {
 
     // MARK: Continuing
 
-    /// Everything needed to continue: parameters, buffers, optimizer, average and the step. Order of data and random
-    /// numbers follow from seed and step.
+    /// Everything needed to continue: parameters, buffers, optimizer, average, the step and the numbers so far. Order of
+    /// data and random numbers follow from seed and step.
     public func state() -> [String: Tensor] {
-        var state: [String: Tensor] = ["step": Tensor([step], shape: [])]
+        var state: [String: Tensor] = [
+            "step": Tensor([step], shape: []), "skipped": Tensor(skipped),
+            "rate_scale": Tensor(float64: [rateScale], shape: []),
+        ]
         for (name, tensor) in task.state() { state["task.\(name)"] = tensor }
         for (name, tensor) in optimizer.state() { state["optimizer.\(name)"] = tensor }
         for (name, tensor) in average?.state() ?? [:] { state["average.\(name)"] = tensor }
+        for (name, log) in logs {
+            state["log.steps.\(name)"] = Tensor(float64: log.steps)
+            state["log.values.\(name)"] = Tensor(float64: log.values)
+        }
         return state
     }
 
     /// Continues from a `state()`.
     /// - Throws: `StateMismatch` when it belongs to another network, optimizer or averaging.
     public func load(_ state: [String: Tensor]) throws {
-        func part(_ prefix: String) -> [String: Tensor] {
-            Dictionary(
-                uniqueKeysWithValues: state.compactMap { name, tensor in
-                    name.hasPrefix(prefix) ? (String(name.dropFirst(prefix.count)), tensor) : nil
-                })
-        }
-        try task.load(part("task."))
-        try optimizer.load(part("optimizer."))
-        try average?.load(part("average."))
+        try loadWeights(of: state)
+        try optimizer.load(Self.part("optimizer.", of: state))
         step = state["step"].map { Int($0.item()) } ?? 0
+        skipped = state["skipped"]?.ints() ?? []
+        rateScale = state["rate_scale"]?.item() ?? 1
+        let values = Self.part("log.values.", of: state)
+        logs = Self.part("log.steps.", of: state).reduce(into: [:]) { logs, log in
+            logs[log.key] = (log.value.doubles(), values[log.key]?.doubles() ?? [])
+        }
     }
+
+    /// Takes over parameters, buffers and the average of a `state()`, and nothing else.
+    func loadWeights(of state: [String: Tensor]) throws {
+        try task.load(Self.part("task.", of: state))
+        try average?.load(Self.part("average.", of: state))
+    }
+
+    private static func part(_ prefix: String, of state: [String: Tensor]) -> [String: Tensor] {
+        Dictionary(
+            uniqueKeysWithValues: state.compactMap { name, tensor in
+                name.hasPrefix(prefix) ? (String(name.dropFirst(prefix.count)), tensor) : nil
+            })
+    }
+
+    /// Multiplies the learning rate by this from here on.
+    func slowDown(to scale: Double) { rateScale = scale }
 }
 
 extension TrainingSettings {

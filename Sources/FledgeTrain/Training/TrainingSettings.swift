@@ -7,6 +7,11 @@ public struct TrainingSettings: Settings {
         case constant, cosine, step, polynomial, oneCycle = "one-cycle"
     }
 
+    /// What happens when a loss or a gradient is no number. Nothing is ever updated with it.
+    public enum NumericPolicy: String, Codable, Sendable, CaseIterable {
+        case stop, skip, rollBack = "roll-back"
+    }
+
     /// 0: as many as `epochs` make.
     public var steps = 0
     public var epochs = 10.0
@@ -20,6 +25,8 @@ public struct TrainingSettings: Settings {
     public var clipNorm = 0.0
     public var accumulation = 1
     public var averaging = 0.0
+    public var onNumericFailure = NumericPolicy.stop
+    public var checkpoints = CheckpointSettings()
 
     public init() {}
 
@@ -37,11 +44,40 @@ public struct TrainingSettings: Settings {
         "clipNorm": "largest norm of the whole gradient; 0 means any",
         "accumulation": "batches whose gradients are averaged for one update",
         "averaging": "decay of the moving average of the weights that evaluation uses; 0 means none",
+        "onNumericFailure":
+            "what happens when a loss or a gradient is no number: stop, skip the batch, or roll back to the last checkpoint and go on at half the learning rate",
     ]
 
     public static let ranges: [String: SettingRange] = [
         "steps": .atLeast(0), "epochs": .atLeast(0), "minutes": .atLeast(0), "learningRate": .atLeast(0),
         "momentum": .within(0..<1), "weightDecay": .atLeast(0), "warmup": .within(0..<1), "clipNorm": .atLeast(0),
         "accumulation": .atLeast(1), "averaging": .within(0..<1),
+    ]
+}
+
+/// When training is saved, and what is kept of it.
+public struct CheckpointSettings: Settings {
+    public enum Weights: String, Codable, Sendable, CaseIterable { case last, best }
+    public enum FullDisk: String, Codable, Sendable, CaseIterable { case stop, pause }
+
+    public var steps = 0
+    public var minutes = 10.0
+    public var keep = 2
+    public var weights = Weights.last
+    public var onFullDisk = FullDisk.stop
+
+    public init() {}
+
+    public static let meanings = [
+        "steps": "saves after every so many updates; 0 saves by time only",
+        "minutes": "saves after so many minutes; 0 saves by updates only. The end of a stage is always saved",
+        "keep": "how many checkpoints of a stage are kept",
+        "weights":
+            "which weights a stage ends with: the last, or those of the saved step with the lowest mean loss before it",
+        "onFullDisk": "what happens when the disk is full: stop, or wait until there is space",
+    ]
+
+    public static let ranges: [String: SettingRange] = [
+        "steps": .atLeast(0), "minutes": .atLeast(0), "keep": .within(2...1000),
     ]
 }

@@ -1,5 +1,3 @@
-import FledgeCore
-
 #if canImport(Glibc)
     import Glibc
 #elseif canImport(Musl)
@@ -13,6 +11,10 @@ public struct StorageError: ExplainedError, Equatable {
     public enum Cause: Sendable, Equatable {
         case diskFull, quotaExceeded, readOnly, permission, missing, notAFolder, isAFolder, tooManyOpenFiles
         case device
+        /// Larger than this account may write.
+        case fileTooLarge
+        /// A signal came before anything was done: trying again is right.
+        case interrupted
         /// Any other error number of the system.
         case other(Int32)
     }
@@ -41,10 +43,15 @@ public struct StorageError: ExplainedError, Equatable {
             case EISDIR: .isAFolder
             case EMFILE, ENFILE: .tooManyOpenFiles
             case EIO: .device
+            case EINTR: .interrupted
+            case EFBIG: .fileTooLarge
             default: .other(code)
             }
         self.init(action: action, path: path, cause: cause)
     }
+
+    /// Whether space is what lacks: a person can make some.
+    public var isLackOfSpace: Bool { cause == .diskFull || cause == .quotaExceeded }
 
     public var what: String { "cannot \(action)" }
     public var place: String? { path }
@@ -60,6 +67,8 @@ public struct StorageError: ExplainedError, Equatable {
         case .isAFolder: "it is a folder"
         case .tooManyOpenFiles: "too many files are open"
         case .device: "the device reported an input/output error"
+        case .fileTooLarge: "the file is larger than you may write"
+        case .interrupted: "a signal interrupted it"
         case .other(let code): String(cString: strerror(code))
         }
     }
@@ -73,7 +82,8 @@ public struct StorageError: ExplainedError, Equatable {
         case .notAFolder, .isAFolder: "choose another path"
         case .tooManyOpenFiles: "close other programs or raise the limit (ulimit -n)"
         case .device: "check the disk (dmesg) and copy what you need from it"
-        case .other: nil
+        case .fileTooLarge: "raise the limit (ulimit -f), or use a smaller network"
+        case .interrupted, .other: nil
         }
     }
 }

@@ -1,0 +1,93 @@
+import ArgumentParser
+import Fledge
+import Foundation
+
+/// The verbs that make a run.
+enum RunCommand: String, Codable, Sendable, CaseIterable { case train, learn }
+
+/// The content of `run.yaml`: what was asked, and below `settings` those of the method or of `learn`.
+struct RunDescription: Encodable {
+    let value: PlainValue
+
+    init(_ run: some Settings, settings: PlainValue) throws {
+        guard case .group(let fields) = try PlainValue(encoding: run) else {
+            fatalError("a run's settings are a group")
+        }
+        value = .group(fields + [.init(RunDescription.section, settings)])
+    }
+
+    /// The entry that holds the settings.
+    static let section = "settings"
+
+    func encode(to encoder: any Encoder) throws { try value.encode(to: encoder) }
+}
+
+/// Options of the verbs that make a run.
+struct ContinuingOptions: ParsableArguments {
+    enum Choice: String, ExpressibleByArgument, CaseIterable { case auto }
+
+    @Option(help: "auto: go on with the run in --out where there is one, else begin it.")
+    var resume: Choice?
+
+    @Flag(help: "Go on although settings, data, threads or versions are others, and mark the run as changed.")
+    var allowChanged = false
+
+    /// The folder to write into.
+    /// - Parameter name: of a new run without `--out`.
+    func folder(out: String?, overwrite: Bool, named name: String) throws -> RunFolder {
+        guard let out else {
+            guard resume == nil else { throw CommandFailure.usage("--resume needs --out, the run to go on with") }
+            return try RunFolder.create(named: name, on: KillPoint.disk)
+        }
+        return resume == .auto
+            ? try RunFolder.openOrCreate(at: out, allowChanged: allowChanged, on: KillPoint.disk)
+            : try RunFolder.create(at: out, overwrite: overwrite, on: KillPoint.disk)
+    }
+
+    /// The report of a run that is finished already, as text; nil where there is something to do.
+    func finished(out: String?) throws -> String? {
+        guard resume == .auto, let out, let run = try? RunFolder.open(at: out), run.isFinished else { return nil }
+        return String(decoding: try FileBytes.read(run.reportPath), as: UTF8.self)
+    }
+}
+
+/// Does what a run's `run.yaml` says, from where it stopped or to look at it again.
+enum StoredRun {
+    /// - Returns: the report, and what to tell a person.
+    static func execute(_ folder: RunFolder, output: OutputOptions) throws -> (report: Report, summary: String) {
+        let file = folder.settingsPath
+        let section = RunDescription.section
+        // Only the entries that both kinds of run have.
+        struct Head: Settings {
+            var command = RunCommand.train
+            static let meanings = ["command": "the verb"]
+        }
+        let names = Set(try TrainRun.fields().map(\.name) + LearnRun.fields().map(\.name) + [section])
+        let others = Set(names.map { String($0.prefix { $0 != "." }) }).subtracting(["command"])
+        let command = try Head().applying(yamlFile: file, omitting: others).command
+        switch command {
+        case .train:
+            let run = try TrainRun().applying(yamlFile: file, omitting: [section])
+            let entry = try Methods.entry(named: run.method)
+            let (learner, settings) = try entry.make(file, [])
+            enter(run.workingFolder)
+            let report = try run.execute(learner, entry.info, settings: settings, output: output) { folder }
+            return (report, run.summary(report, folder.path))
+        case .learn:
+            let run = try LearnRun().applying(yamlFile: file, omitting: [section])
+            let settings = try LearnSettings().applying(yamlFile: file, section: section)
+            enter(run.workingFolder)
+            let report = try run.execute(settings, output: output) { _ in folder }
+            return (report, run.summary(report, folder.path))
+        }
+    }
+
+    /// Relative paths of the run mean what they meant when it began. Where that folder is gone, they begin here.
+    private static func enter(_ folder: String) { _ = FileManager.default.changeCurrentDirectoryPath(folder) }
+
+    /// The path that stays right when the working folder changes.
+    static func absolute(_ path: String) -> String {
+        let path = (path as NSString).expandingTildeInPath
+        return path.hasPrefix("/") ? path : FileManager.default.currentDirectoryPath + "/" + path
+    }
+}

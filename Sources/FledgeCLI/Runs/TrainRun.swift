@@ -1,0 +1,100 @@
+import Fledge
+import Foundation
+
+/// What `fledge train` was asked, resolved: with the method's own settings this is `run.yaml`, from which the run can be
+/// done again or continued.
+struct TrainRun: Settings {
+    var command = RunCommand.train
+    var method = ""
+    var data = ""
+    /// Where relative paths begin.
+    var workingFolder = ""
+    var reading = ReadingSettings()
+    var model: String?
+    var weights: String?
+    var imageSize: Int?
+    var labelsPerClass: Int?
+    var seed = 0
+    var flip: Bool?
+    var workers = 1
+
+    static let meanings = [
+        "command": "the verb", "method": "of `fledge methods`", "data": "a path or a bundled name",
+        "workingFolder": "where the command was given; relative paths begin there", "model": "of `fledge models`",
+        "weights": "starting weights", "imageSize": "side that pictures are brought to",
+        "labelsPerClass": "how many labels of each class are used; none means all",
+        "seed": "decides labels, starting weights, order and augmentation",
+        "flip": "whether a mirrored picture keeps its class", "workers": "threads that prepare batches",
+    ]
+
+    /// Trains, from the beginning or from where the folder's run stopped, and writes everything into the folder.
+    /// - Parameters:
+    ///   - makeFolder: opens the folder once the data are known to be usable.
+    ///   - settings: of the method, resolved.
+    func execute(
+        _ learner: any Method, _ info: MethodInfo, settings: PlainValue, output: OutputOptions,
+        in makeFolder: () throws -> RunFolder
+    ) throws -> Report {
+        var run = self
+        let opened = try reading.open(data, seed: seed)
+        output.tell("\(data): \(opened.reason)")
+        let labelled: [Int]
+        if let labelsPerClass {
+            labelled = try opened.train.labelledSplit(perClass: labelsPerClass, seed: UInt64(seed)).labelled
+        } else {
+            labelled = opened.train.labels.indices.filter { opened.train.labels[$0] != nil }
+        }
+        if info.needs.contains(.labels), labelled.isEmpty { throw MethodError.needsLabels(method) }
+        let input = try InputSpec(measuring: opened.train, size: imageSize)
+        let (modelName, backbone) = try NetworkOptions.make(model, weights: weights, for: input, seed: UInt64(seed))
+        run.model = modelName
+
+        let folder = try makeFolder()
+        folder.warn = output.warn
+        let training = TrainingData(dataset: opened.train, labelled: labelled, input: input)
+        var context = LearningContext(data: training, backbone: backbone, modelName: modelName, seed: UInt64(seed))
+        context.flip = flip ?? (input.isImage && input.channels == 3)
+        run.flip = context.flip
+        context.workers = workers
+        context.folder = folder
+        let style = output.progressStyle
+        context.progress = { title, goal in TrainingProgress(title, goal: goal, style: style) }
+        let description = try RunDescription(run, settings: settings)
+        try folder.writeSettings(description)
+        try folder.writeEnvironment(Engine.environment)
+        try folder.writeQuarantine(opened.damaged)
+
+        let start = Date()
+        let result = try learner.learn(context)
+        try folder.checkIsWritable()
+        try result.model.save(to: folder.modelPath)
+        var report = Report(
+            title: "\(method) on \(opened.source)", data: opened.source, run: folder.path,
+            classNames: opened.classNames, seed: seed)
+        report.labels = labelled.count
+        report.labelsPerClass = labelsPerClass
+        report.trainSamples = opened.train.count
+        report.curves = result.curves
+        report.warnings = result.warnings
+        report.setAside(opened.damaged)
+        report.settings = description.value
+        report.environment = Engine.environment
+        if result.model.canClassify, let test = opened.test, test.labelledCount == test.count {
+            report.measure(
+                probabilities: try result.model.probabilities(of: test), labels: test.labels.compactMap { $0 })
+        }
+        report.seconds = Date().timeIntervalSince(start)
+        report = try folder.writeReport(report)
+        for warning in report.warnings { output.warn(warning) }
+        return report
+    }
+
+    /// What a person is told at the end.
+    func summary(_ report: Report, _ path: String) -> String {
+        let result =
+            report.accuracy.map {
+                String(format: "accuracy on %d test samples: %.1f %%", report.testSamples ?? 0, $0 * 100)
+            } ?? "trained; `fledge evaluate \(path) --data \(data) --probe linear` measures the features"
+        return "\(result)\ntook \(Int(report.seconds.rounded())) s; report: \(path)/report.html"
+    }
+}

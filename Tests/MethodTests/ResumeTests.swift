@@ -1,0 +1,196 @@
+import FledgeCore
+import FledgeData
+import FledgeNN
+import FledgeTesting
+import FledgeTrain
+import Foundation
+import XCTest
+
+@testable import FledgeMethods
+
+/// K7: a method that was interrupted anywhere ends with the bytes of one that was not. A method that keeps something
+/// outside of its parameters and buffers fails here.
+final class ResumeTests: XCTestCase {
+    private struct Interrupted: Error {}
+
+    /// A method in a run of its own.
+    private struct Trial {
+        let entry: MethodEntry
+        let overrides: [String]
+        let folder: TemporaryFolder
+        var path: String { folder.path + "/run" }
+
+        init(_ entry: MethodEntry, _ settings: [String]) throws {
+            self.entry = entry
+            let names = Set(try entry.fields().map(\.name))
+            overrides = settings.filter { names.contains(String($0.prefix { $0 != "=" })) }
+            folder = try TemporaryFolder()
+        }
+
+        /// Runs to the end, or until `interrupt` throws, which is asked at every part of a batch.
+        func run(_ purpose: RunFolder.Purpose, workers: Int = 1, interrupt: @escaping () throws -> Void = {}) throws
+            -> [UInt8]
+        {
+            let run =
+                purpose == .new ? try RunFolder.create(at: path) : try RunFolder.open(at: path, for: purpose)
+            try run.writeSettings(["overrides": overrides])
+            var context = try Digits.context(perClass: 2, seed: 3, samples: 200)
+            context.workers = workers
+            context.folder = run
+            context.data.dataset = InterruptedDataset(context.data.dataset, interrupt)
+            let result = try entry.make(nil, overrides).method.learn(context)
+            try result.model.save(to: run.modelPath)
+            return try FileBytes.read(run.modelPath)
+        }
+    }
+
+    /// A dataset whose reading fails when `interrupt` says so: training stops in the middle of a step, as when a process
+    /// is killed. What was not saved is lost.
+    private final class InterruptedDataset: Dataset, @unchecked Sendable {
+        // Unchecked: with no worker threads, which is how it is used, only one thread reads.
+        private let base: any Dataset
+        private let interrupt: () throws -> Void
+
+        init(_ base: any Dataset, _ interrupt: @escaping () throws -> Void) {
+            self.base = base
+            self.interrupt = interrupt
+        }
+
+        var count: Int { base.count }
+        var labels: [Int?] { base.labels }
+        var classNames: [String] { base.classNames }
+        func id(of index: Int) -> String { base.id(of: index) }
+        func sampleShape(after augmentation: Augmentation) -> [Int] { base.sampleShape(after: augmentation) }
+        func write(
+            sample index: Int, augmentation: Augmentation, random: RandomSource, workspace: AugmentWorkspace,
+            into output: UnsafeMutableBufferPointer<Float>
+        ) throws {
+            try interrupt()
+            try base.write(
+                sample: index, augmentation: augmentation, random: random, workspace: workspace, into: output)
+        }
+        func relabelled(_ labels: [Int?], classNames: [String]) -> any Dataset {
+            InterruptedDataset(base.relabelled(labels, classNames: classNames), interrupt)
+        }
+        func subset(_ indices: [Int]) -> any Dataset { InterruptedDataset(base.subset(indices), interrupt) }
+    }
+
+    private final class Countdown {
+        var left: Int
+        init(_ count: Int) { left = count }
+        func tick() throws {
+            left -= 1
+            if left == 0 { throw Interrupted() }
+        }
+    }
+
+    func testEveryMethodContinuesToTheSameBytes() throws {
+        let settings = [
+            "training.steps=14", "batchSize=16", "training.averaging=0.9", "training.accumulation=2",
+            "training.checkpoints.steps=2", "training.checkpoints.minutes=0", "training.warmup=0.2", "threshold=0.1",
+        ]
+        for entry in Methods.all {
+            let name = entry.info.name
+            let whole = try Trial(entry, settings)
+            let total = Countdown(.max)
+            let bytes = try whole.run(.new, workers: 0) { try total.tick() }
+            let reads = Int.max - total.left
+            // Read, interrupted at evenly spread samples: inside of batches, at their edges, between the halves of an
+            // accumulated one, at the edge of an epoch.
+            for part in 1...4 {
+                let trial = try Trial(entry, settings)
+                let first = Countdown(reads * part / 5 + part)
+                XCTAssertThrowsError(try trial.run(.new, workers: 0) { try first.tick() }) {
+                    XCTAssertTrue($0 is Interrupted, "\(name): \($0)")
+                }
+                // And a second time while going on.
+                let second = Countdown(reads / 6)
+                _ = try? trial.run(.resume(allowChanged: false), workers: 0) { try second.tick() }
+                XCTAssertEqual(
+                    try trial.run(.resume(allowChanged: false), workers: 2), bytes, "\(name), interrupted at \(part)/5")
+                func lines(_ trial: Trial) throws -> String {
+                    (try? String(contentsOfFile: trial.path + "/metrics.jsonl", encoding: .utf8)) ?? ""
+                }
+                XCTAssertEqual(try lines(trial), try lines(whole), "\(name): every number once, in order")
+            }
+        }
+    }
+
+    /// A finished stage is not trained again, and its results are the same.
+    func testFinishedStageIsTakenFromItsCheckpoint() throws {
+        let trial = try Trial(try Methods.entry(named: "supervised"), ["training.steps=4", "batchSize=16"])
+        let bytes = try trial.run(.new)
+        let before = try String(contentsOfFile: trial.path + "/metrics.jsonl", encoding: .utf8)
+        XCTAssertEqual(try trial.run(.resume(allowChanged: false)), bytes)
+        XCTAssertEqual(try String(contentsOfFile: trial.path + "/metrics.jsonl", encoding: .utf8), before)
+        let log = try String(contentsOfFile: trial.path + "/log.txt", encoding: .utf8)
+        XCTAssertTrue(log.contains("supervised: going on after update 4, its last"), log)
+    }
+
+    func testDamagedCheckpointIsPassedOver() throws {
+        let settings = ["training.steps=6", "batchSize=16", "training.checkpoints.steps=2"]
+        let entry = try Methods.entry(named: "fixmatch")
+        let bytes = try Trial(entry, settings).run(.new)
+        for damagedFile in ["state.safetensors", "state.json", "MANIFEST"] {
+            let trial = try Trial(entry, settings)
+            _ = try trial.run(.new)
+            let file = trial.path + "/checkpoints/fixmatch-00000006/" + damagedFile
+            var content = try FileBytes.read(file)
+            content[content.count / 2] ^= 1
+            try AtomicFile.write(content, to: file)
+            XCTAssertEqual(try trial.run(.resume(allowChanged: false)), bytes)
+            let log = try String(contentsOfFile: trial.path + "/log.txt", encoding: .utf8)
+            XCTAssertTrue(log.contains(file), log)
+            XCTAssertTrue(log.contains("going on after update 4"), log)
+        }
+    }
+
+    func testChangedSettingsAreRefusedOrMarked() throws {
+        let entry = try Methods.entry(named: "supervised")
+        let settings = ["training.steps=4", "batchSize=16", "training.checkpoints.steps=2"]
+        let trial = try Trial(entry, settings)
+        let countdown = Countdown(16 * 3 + 40)
+        XCTAssertThrowsError(try trial.run(.new, workers: 0) { try countdown.tick() })
+        let yaml = try String(contentsOfFile: trial.path + "/run.yaml", encoding: .utf8)
+
+        func open(_ allow: Bool, _ settings: [String: Int]) throws -> RunFolder {
+            let run = try RunFolder.open(at: trial.path, for: .resume(allowChanged: allow))
+            try run.writeSettings(settings)
+            return run
+        }
+        XCTAssertThrowsError(try open(false, ["overrides": 5, "workers": 7])) { error in
+            let why = (error as? ChangedRun)?.why ?? ""
+            XCTAssertTrue(why.contains("overrides was [") && why.contains("is 5"), why)
+            XCTAssertFalse(why.contains("workers"), why)
+        }
+        XCTAssertEqual(try String(contentsOfFile: trial.path + "/run.yaml", encoding: .utf8), yaml, "left as it was")
+        let run = try open(true, ["overrides": 5])
+        XCTAssertEqual(run.changes.count, 1)
+        XCTAssertTrue(try String(contentsOfFile: run.changesPath, encoding: .utf8).contains("overrides was"))
+        try run.writeReport(Report(title: "t", data: "d", run: run.path, classNames: ["a", "b"], seed: 1))
+        XCTAssertTrue(try String(contentsOfFile: run.reportPath, encoding: .utf8).contains("\"changes\": [\"overrides"))
+        XCTAssertTrue(try String(contentsOfFile: run.reportPagePath, encoding: .utf8).contains("continued although"))
+        XCTAssertEqual(try open(false, ["overrides": 5]).changes.count, 1, "accepted once, accepted from then on")
+    }
+
+    /// Other data, threads or versions than the checkpoint's are named.
+    func testIdentityNamesWhatDiffers() throws {
+        let data = try Digits.context(perClass: 2, samples: 200).data
+        let now = RunIdentity(data: try data.fingerprint(), settings: ["a": "1", "workers": "1"])
+        XCTAssertEqual(now.differences(now: now), [])
+        var other = now
+        (other.threads, other.instructionSet, other.oneDNN, other.data) = (99, "none", "9.9", "x")
+        other.settings = ["a": "2", "workers": "5", "training.checkpoints.steps": "3"]
+        XCTAssertEqual(
+            other.differences(now: now),
+            [
+                "the number of threads (OMP_NUM_THREADS) was 99, is \(now.threads)",
+                "the instruction set (FLEDGE_ISA) was none, is \(now.instructionSet)",
+                "the version of oneDNN was 9.9, is \(now.oneDNN)",
+                "the data are not the same samples with the same labels", "a was 2, is 1",
+            ])
+        var changed = data
+        changed.labelled.swapAt(0, 1)
+        XCTAssertNotEqual(try changed.fingerprint(), try data.fingerprint())
+    }
+}
