@@ -56,7 +56,7 @@ let package = Package(
 
         // Tests. FledgeTesting is the shared library of checks.
         .target(name: "FledgeTesting", dependencies: ["FledgeCore", "FledgeNN"]),
-        .target(name: "FledgeFuzzing", dependencies: ["FledgeCore", "FledgeData", "FledgeTrain", "FledgeTrack"]),
+        .target(name: "FledgeFuzzing", dependencies: ["FledgeCore", "FledgeData", "FledgeTrain"]),
         .testTarget(
             name: "CoreTests", dependencies: ["FledgeCore", "FledgeTesting", "CFledgeKernels"],
             resources: [.copy("Golden")]),

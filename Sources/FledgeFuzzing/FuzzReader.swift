@@ -1,6 +1,5 @@
 import FledgeCore
 import FledgeData
-import FledgeTrack
 import FledgeTrain
 import Foundation
 
@@ -93,6 +92,13 @@ extension FuzzReader {
     ]
 
     private static let texts = [
+        FuzzReader("manifest", longest: 1024, seeds: Seeds.manifest) { bytes in
+            guard let manifest = CheckpointManifest(parsing: bytes) else {
+                throw FileError(operation: "read", path: "MANIFEST", reason: "it is refused")
+            }
+            // What is taken is exactly what would be written.
+            precondition(Array(manifest.text.utf8) == bytes)
+        },
         FuzzReader("metrics", seeds: Seeds.metrics) { bytes in _ = MetricsFile.parse(bytes) },
         FuzzReader("settings", seeds: Seeds.settings) { bytes in
             _ = try TrainingSettings().applying(yaml: String(decoding: bytes, as: UTF8.self))

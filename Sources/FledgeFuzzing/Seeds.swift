@@ -105,6 +105,13 @@ public enum Seeds {
         return texts.map { Array($0.utf8) } + [Array(texts.joined(separator: "\n").utf8)]
     }
 
+    @Sendable static func manifest() -> [[UInt8]] {
+        let digest = String(repeating: "0a", count: 32)
+        return [["state.json": digest, "state.safetensors": digest], [:]].map {
+            Array(CheckpointManifest(digests: $0).text.utf8)
+        }
+    }
+
     @Sendable static func settings() throws -> [[UInt8]] {
         [
             Array(try YAMLText.write(TrainingSettings()).utf8), Array("steps: 5\nlearningRate: 1e-3\n".utf8),

@@ -1,3 +1,4 @@
+import FledgeTrain
 import Foundation
 import GRDB
 
@@ -79,7 +80,7 @@ final class RunDatabase {
     }
 
     /// Puts runs in the place of what was stored of them, and forgets others, all or nothing.
-    func update(_ runs: [(record: RunRecord, metrics: [RunRecord.Metric], stamp: String)], forgetting gone: [String])
+    func update(_ runs: [(record: RunRecord, metrics: [MetricsFile.Entry], stamp: String)], forgetting gone: [String])
         throws
     {
         try queue.write { db in

@@ -84,7 +84,7 @@ public final class RunProject {
         let known = try database.stamps()
         let names = try FileManager.default.contentsOfDirectory(atPath: folder)
             .filter { !$0.hasPrefix(".") && Self.isFolder(folder + "/" + $0) }
-        var changed: [(RunRecord, [RunRecord.Metric], String)] = []
+        var changed: [(RunRecord, [MetricsFile.Entry], String)] = []
         for name in names {
             let path = folder + "/" + name
             let stamp = Self.stamp(path)

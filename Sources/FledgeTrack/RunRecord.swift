@@ -14,15 +14,6 @@ public struct RunRecord: Codable, Equatable, Sendable {
         case unreadable
     }
 
-    /// One number at one step.
-    public struct Metric: Codable, Equatable, Sendable {
-        public var stage: String
-        public var step: Int
-        public var name: String
-        /// nil where it was not finite.
-        public var value: Double?
-    }
-
     /// The folder's name.
     public var name: String
     public var path: String
@@ -47,7 +38,7 @@ public struct RunRecord: Codable, Equatable, Sendable {
     }
 
     /// Reads the folder of a run, and every line of its `metrics.jsonl`.
-    public static func read(_ path: String) -> (record: RunRecord, metrics: [Metric]) {
+    public static func read(_ path: String) -> (record: RunRecord, metrics: [MetricsFile.Entry]) {
         var record = RunRecord(
             name: (path as NSString).lastPathComponent, path: path, status: .unreadable)
         let hasSettings = record.readSettings()
@@ -124,7 +115,7 @@ public struct RunRecord: Codable, Equatable, Sendable {
         started = json("environment.json", limit: 1 << 20)?["date"]?.text
     }
 
-    private mutating func readMetrics() -> [Metric] {
+    private mutating func readMetrics() -> [MetricsFile.Entry] {
         guard let bytes = bytes("metrics.jsonl", limit: 1 << 30) else { return [] }
         let (metrics, broken) = MetricsFile.parse(bytes)
         if !broken.isEmpty {
@@ -133,41 +124,5 @@ public struct RunRecord: Codable, Equatable, Sendable {
             )
         }
         return metrics
-    }
-}
-
-/// `metrics.jsonl`: one flat JSON object a line, of numbers, with `step` and perhaps `stage`.
-public enum MetricsFile {
-    /// The numbers of all lines that are sound, and which lines (from 1) are not. The last line of a run that was
-    /// killed may be cut.
-    public static func parse(_ bytes: [UInt8]) -> (metrics: [RunRecord.Metric], broken: [Int]) {
-        var metrics: [RunRecord.Metric] = []
-        var broken: [Int] = []
-        for (index, line) in bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated() {
-            if line.allSatisfy({ $0 == 0x20 || $0 == 0x0D }) { continue }
-            guard let object = try? StrictJSON.parse(Array(line)), let members = object.members,
-                let step = object["step"]?.double.flatMap({ Int(exactly: $0) })
-            else {
-                broken.append(index + 1)
-                continue
-            }
-            let stage = object["stage"]?.text ?? ""
-            for member in members where member.key != "step" && member.key != "stage" {
-                if member.value == .null {
-                    metrics.append(.init(stage: stage, step: step, name: member.key, value: nil))
-                } else if let value = member.value.double {
-                    metrics.append(.init(stage: stage, step: step, name: member.key, value: value))
-                }
-            }
-        }
-        return (metrics, broken)
-    }
-}
-
-extension StrictJSON {
-    /// The value of a finite number.
-    var double: Double? {
-        guard case .number(let digits) = self, let value = Double(digits), value.isFinite else { return nil }
-        return value
     }
 }

@@ -2,7 +2,6 @@ import FledgeCore
 import FledgeData
 import FledgeFuzzing
 import FledgeTesting
-import FledgeTrack
 import FledgeTrain
 import Foundation
 import XCTest

@@ -43,6 +43,12 @@ package enum StrictJSON: Equatable {
         return Int(digits)
     }
 
+    /// The value of a finite number.
+    package var double: Double? {
+        guard case .number(let digits) = self, let value = Double(digits), value.isFinite else { return nil }
+        return value
+    }
+
     package var text: String? { if case .string(let text) = self { text } else { nil } }
     package var members: [Member]? { if case .object(let members) = self { members } else { nil } }
     package var elements: [StrictJSON]? { if case .array(let elements) = self { elements } else { nil } }

@@ -1,4 +1,5 @@
 import FledgeCore
+import FledgeTrain
 import Foundation
 
 /// A run as a TensorBoard event file, so that `tensorboard --logdir runs` shows it.
@@ -14,7 +15,7 @@ public enum RunEvents {
     }
 
     /// The bytes of the file. Numbers that were not finite are left out; all events have the time the run began.
-    static func events(of run: RunRecord, _ metrics: [RunRecord.Metric]) -> [UInt8] {
+    static func events(of run: RunRecord, _ metrics: [MetricsFile.Entry]) -> [UInt8] {
         let time = time(of: run)
         var file = EventFile(time: time)
         if !run.settings.isEmpty {
