@@ -52,6 +52,9 @@ public struct LearningContext {
     public var workers = 1
     /// Whether a mirrored picture is still of its class: true of photos, false of digits and letters.
     public var flip = true
+    /// How far gentle and rough views move a picture, as a share of its side: FixMatch's eighth for photos; where
+    /// things stand in the middle, as scanned digits do, less.
+    public var shift = 0.125
     /// Makes the progress display of a stage.
     public var progress: (_ title: String, _ goal: TrainingProgress.Goal) -> TrainingProgress? = { _, _ in nil }
     /// Where numbers and checkpoints go while training; nil keeps nothing.
@@ -74,7 +77,7 @@ public struct LearningContext {
     /// numbers get noise and holes.
     public var plainView: Augmentation { input.plainView }
     public var weakView: Augmentation {
-        input.isImage ? input.normalized(.weak(size: input.size, flip: flip)) : features(noise: 0.1, holes: 0)
+        input.isImage ? input.normalized(.weak(size: input.size, flip: flip, shift: shift)) : features(noise: 0.1, holes: 0)
     }
     public var strongView: Augmentation { strongView() }
     /// - Parameters:
@@ -82,7 +85,7 @@ public struct LearningContext {
     ///   - cutout: side of the hole, as a share of the picture's.
     public func strongView(magnitude: Double = 1, cutout: Double = 0.5) -> Augmentation {
         input.isImage
-            ? input.normalized(.strong(size: input.size, flip: flip, magnitude: magnitude, cutout: cutout))
+            ? input.normalized(.strong(size: input.size, flip: flip, shift: shift, magnitude: magnitude, cutout: cutout))
             : features(noise: 0.3 * magnitude, holes: 0.4 * cutout)
     }
 
