@@ -6,11 +6,11 @@ import Foundation
 public enum RunEvents {
     /// Writes, or replaces, the event file in a run's folder from its `metrics.jsonl`, `run.yaml` and `report.json`.
     /// - Returns: its path.
-    /// - Throws: `FileError` when it cannot be written.
+    /// - Throws: `StorageError` when it cannot be written.
     public static func write(_ path: String) throws -> String {
         let (run, metrics) = RunRecord.read(path)
         let file = "\(path)/events.out.tfevents.\(Int(time(of: run))).fledge"
-        try FileBytes.write(events(of: run, metrics), to: file)
+        try AtomicFile.write(events(of: run, metrics), to: file)
         return file
     }
 

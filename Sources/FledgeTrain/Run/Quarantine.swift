@@ -20,7 +20,7 @@ extension Report {
     /// Names the samples that were left out, with a warning that counts them.
     public mutating func setAside(_ damaged: [DamagedSample]) {
         self.damaged = damaged
-        guard !damaged.isEmpty, !isReadOnly else { return }
+        guard !damaged.isEmpty else { return }
         let count = damaged.count == 1 ? "1 damaged sample was" : "\(damaged.count) damaged samples were"
         warnings.append("\(count) left out; quarantine.jsonl names each with the reason")
     }
