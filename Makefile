@@ -9,7 +9,7 @@ SHELL := /bin/bash
 # One set of flags for the command and for its tests, so that the package is compiled once. Tests train, hence release.
 SWIFT_FLAGS := -c release -Xswiftc -enable-testing
 FLEDGE      := .build/release/fledge
-SWIFT_TREES := Sources Tests Examples Package.swift
+SWIFT_TREES := Sources Tests Examples Fuzz Package.swift
 PYTHON      := .venv/bin/python
 
 help: ## List the targets

@@ -66,6 +66,24 @@ final class DataCheckTests: XCTestCase {
         XCTAssertEqual(findings.samples, 60)
     }
 
+    /// Where many pictures look alike, likeness says nothing, and equal bytes still do.
+    func testLikenessOfManyIsNoCopy() throws {
+        let folder = try TemporaryFolder()
+        var random = RandomSource(seed: 3)
+        for (kind, picture) in PlantedDamage.waves(3).enumerated() {
+            for index in 0..<20 {
+                let pixels = picture.pixels.map { UInt8(max(0, min(255, Int($0) + random.integer(below: 7) - 3))) }
+                let noisy = ImageBuffer(width: picture.width, height: picture.height, channels: 3, pixels: pixels)
+                try folder.write("\(kind)/\(index).png", try ImageCodec.png(noisy))
+            }
+        }
+        XCTAssertEqual(try DataCheck.run(folder.path).findings.map(\.kind), [.alike])
+        try folder.write("0/copy.png", try FileBytes.read(folder.path + "/0/7.png"))
+        let findings = try DataCheck.run(folder.path).findings
+        XCTAssertEqual(findings.map(\.kind), [.duplicate, .alike])
+        XCTAssertEqual(findings[0].places.map(\.id).sorted(), ["0/7.png", "0/copy.png"])
+    }
+
     func testBundledDigits() throws {
         let findings = try DataCheck.run("digits")
         XCTAssertEqual(findings.samples, 5620)
