@@ -31,7 +31,7 @@ for reader in "${readers[@]}"; do
     echo "fuzz: $reader for ${FUZZ_SECONDS:-60} s"
     "$program" -max_total_time="${FUZZ_SECONDS:-60}" -timeout="${FUZZ_HANG:-2}" -max_len="${FUZZ_LENGTH:-8192}" \
         -malloc_limit_mb=16 -rss_limit_mb=1024 -print_final_stats=1 -print_funcs=0 -verbosity=0 -reload=0 \
-        -artifact_prefix="$build/found/$reader-" "${inputs[@]}" 2>&1 | grep -v '^INFO' || {
+        -artifact_prefix="$build/found/$reader-" "${inputs[@]}" 2>&1 | grep -E '^stat::|^==|ERROR|SUMMARY|written to' || {
         echo "fuzz: $reader failed; the input is in $build/found" >&2
         exit 1
     }
