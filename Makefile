@@ -3,7 +3,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-quick test-onednn3 study-durability check lint format bench golden golden-models clean
+.PHONY: help setup build demo test test-quick test-onednn3 study-durability check lint format fuzz bench golden \
+	golden-models clean
 
 # One set of flags for the command and for its tests, so that the package is compiled once. Tests train, hence release.
 SWIFT_FLAGS := -c release -Xswiftc -enable-testing
@@ -50,12 +51,15 @@ bench: build ## Time Fledge and PyTorch side by side
 	$(PYTHON) Benchmarks/run.py
 
 golden: ## Regenerate the golden files of the tests from PyTorch
-	Scripts/venv.sh torchvision timm safetensors pillow
-	for name in ops layers optimizers models; do $(PYTHON) Golden/$$name.py; done
+	Scripts/venv.sh torchvision timm safetensors pillow tensorboard
+	for name in ops layers optimizers models tensorboard; do $(PYTHON) Golden/$$name.py; done
 
 golden-models: ## Write the golden networks' weights to .build/golden-models/NAME.safetensors
 	Scripts/venv.sh torchvision timm safetensors pillow
 	$(PYTHON) Golden/models.py --weights .build/golden-models
+
+fuzz: setup ## Run libFuzzer on every reader, FUZZ_SECONDS each (60), or on those in READERS
+	Scripts/fuzz.sh $(READERS)
 
 clean: ## Remove everything that was built
 	rm -rf .build .build-* .venv

@@ -6,6 +6,8 @@ let package = Package(
     products: [
         .library(name: "Fledge", targets: ["Fledge"]),
         .executable(name: "fledge", targets: ["FledgeCLI"]),
+        // For the fuzzing program in Fuzz/, which is a package of its own.
+        .library(name: "FledgeFuzzing", targets: ["FledgeFuzzing"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -42,15 +44,19 @@ let package = Package(
         .target(
             name: "Fledge",
             dependencies: ["FledgeCore", "FledgeNN", "FledgeData", "FledgeTrain", "FledgeModels", "FledgeMethods"]),
+        .target(
+            name: "FledgeTrack",
+            dependencies: ["FledgeCore", "FledgeTrain", .product(name: "GRDB", package: "GRDB.swift")]),
         .executableTarget(
             name: "FledgeCLI",
-            dependencies: ["Fledge", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+            dependencies: ["Fledge", "FledgeTrack", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
 
         // The program of the README.
         .executableTarget(name: "Quickstart", dependencies: ["Fledge"], path: "Examples/Quickstart"),
 
         // Tests. FledgeTesting is the shared library of checks.
         .target(name: "FledgeTesting", dependencies: ["FledgeCore", "FledgeNN"]),
+        .target(name: "FledgeFuzzing", dependencies: ["FledgeCore", "FledgeData", "FledgeTrain"]),
         .testTarget(
             name: "CoreTests", dependencies: ["FledgeCore", "FledgeTesting", "CFledgeKernels"],
             resources: [.copy("Golden")]),
@@ -62,6 +68,12 @@ let package = Package(
         .testTarget(
             name: "ModelTests", dependencies: ["FledgeModels", "FledgeData", "FledgeTesting"],
             resources: [.copy("Fixtures")]),
+        .testTarget(
+            name: "TrackTests", dependencies: ["FledgeTrack", "FledgeTesting"],
+            resources: [.copy("Golden")]),
+        .testTarget(
+            name: "FuzzTests", dependencies: ["FledgeFuzzing", "FledgeTesting"],
+            resources: [.copy("Corpus")]),
         .testTarget(name: "MethodTests", dependencies: ["Fledge", "FledgeTesting"]),
         .testTarget(name: "CLITests", dependencies: ["Fledge", "FledgeCLI", "FledgeTesting"]),
     ],

@@ -13,7 +13,7 @@ fail() {
 }
 
 # git fetches the packages that Package.swift names; g++ brings the linker and the C and C++ headers Swift links with.
-packages=(git g++ libdnnl-dev liblapacke-dev libturbojpeg0-dev libpng-dev zlib1g-dev "$@")
+packages=(git g++ libdnnl-dev liblapacke-dev libturbojpeg0-dev libpng-dev zlib1g-dev libsqlite3-dev "$@")
 wanted_swift=6.2
 
 if ! command -v swift >/dev/null; then

@@ -119,7 +119,8 @@ int fledge_png_decode(const uint8_t *bytes, size_t length, const fledge_image_in
         png_set_user_limits(png, (png_uint_32)info->width, (png_uint_32)info->height);
         // A wrong checksum is damage wherever it is; by default a bad chunk beside the pixels would be passed over.
         png_set_crc_action(png, PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);
-        png_set_chunk_cache_max(png, 128);
+        // Only what makes the pixels is looked at: no profiles, no texts that expand to megabytes.
+        png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
         png_set_chunk_malloc_max(png, 8u << 20);
         png_read_info(png, header);
         png_set_expand(png);    // palettes to RGB, 1/2/4-bit grey to 8 bit, tRNS to alpha

@@ -26,7 +26,10 @@ struct FledgeCommand: ParsableCommand {
             CommandGroup(name: "Use what was learned", subcommands: [Evaluate.self, Embed.self, Predict.self]),
             CommandGroup(
                 name: "Look around",
-                subcommands: [MethodsCommand.self, ModelsCommand.self, DataCommand.self, Doctor.self, Bench.self]),
+                subcommands: [
+                    RunsCommand.self, DataCommand.self, MethodsCommand.self, ModelsCommand.self, Doctor.self,
+                    Bench.self,
+                ]),
         ])
 
     static func main() {

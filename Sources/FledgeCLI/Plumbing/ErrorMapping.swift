@@ -1,4 +1,5 @@
 import Fledge
+import FledgeTrack
 import Foundation
 
 // The exit status of every typed error of the rooms below: one conformance each.
@@ -9,6 +10,12 @@ extension SettingsError: ExitCoded {
 
 extension RunError: ExitCoded {
     var exitStatus: ExitStatus { .usage }
+}
+
+extension TrackError: ExitCoded {
+    var exitStatus: ExitStatus {
+        if case .cannotRemove = self { .outOfResources } else { .usage }
+    }
 }
 
 extension StorageError: ExitCoded {

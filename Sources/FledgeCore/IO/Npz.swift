@@ -17,6 +17,10 @@ public enum Npz {
             guard member.size <= budget else {
                 throw ArrayFileError(.tooLarge, "'\(member.name)' would take the archive above \(limit) bytes")
             }
+            guard member.size <= Zlib.expansionLimit(packed: member.packedSize, limit: limit) else {
+                throw ArrayFileError(
+                    .tooLarge, "'\(member.name)' would expand to \(member.size) bytes from \(member.packedSize)")
+            }
             let content = try content(of: member, in: bytes)
             budget -= content.count
             do {

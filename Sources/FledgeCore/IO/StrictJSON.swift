@@ -1,6 +1,6 @@
 /// JSON (RFC 8259) from a source that is not trusted: one value and nothing after it but space, valid UTF-8, no key
 /// twice, nesting limited, numbers kept as their digits.
-enum StrictJSON: Equatable {
+package enum StrictJSON: Equatable {
     case null
     case bool(Bool)
     case number(String)
@@ -9,22 +9,22 @@ enum StrictJSON: Equatable {
     /// In the order of the text.
     case object([Member])
 
-    struct Member: Equatable {
-        let key: String
-        let value: StrictJSON
+    package struct Member: Equatable {
+        package let key: String
+        package let value: StrictJSON
     }
 
-    struct Failure: Error, Equatable {
+    package struct Failure: Error, Equatable {
         /// Where in the text, in bytes.
-        let offset: Int
-        let reason: String
+        package let offset: Int
+        package let reason: String
         /// The key that occurs twice, where that is the reason.
-        var duplicateKey: String?
+        package var duplicateKey: String?
     }
 
     static let depthLimit = 32
 
-    static func parse(_ bytes: [UInt8]) throws(Failure) -> StrictJSON {
+    package static func parse(_ bytes: [UInt8]) throws(Failure) -> StrictJSON {
         var parser = Parser(bytes: bytes)
         let value = try parser.value(depth: 0)
         parser.skipSpace()
@@ -32,20 +32,26 @@ enum StrictJSON: Equatable {
         return value
     }
 
-    subscript(key: String) -> StrictJSON? {
+    package subscript(key: String) -> StrictJSON? {
         guard case .object(let members) = self else { return nil }
         return members.first { $0.key == key }?.value
     }
 
     /// A whole number that is not negative and fits; nil for anything else.
-    var count: Int? {
+    package var count: Int? {
         guard case .number(let digits) = self, digits.utf8.allSatisfy({ $0 >= 0x30 && $0 <= 0x39 }) else { return nil }
         return Int(digits)
     }
 
-    var text: String? { if case .string(let text) = self { text } else { nil } }
-    var members: [Member]? { if case .object(let members) = self { members } else { nil } }
-    var elements: [StrictJSON]? { if case .array(let elements) = self { elements } else { nil } }
+    /// The value of a finite number.
+    package var double: Double? {
+        guard case .number(let digits) = self, let value = Double(digits), value.isFinite else { return nil }
+        return value
+    }
+
+    package var text: String? { if case .string(let text) = self { text } else { nil } }
+    package var members: [Member]? { if case .object(let members) = self { members } else { nil } }
+    package var elements: [StrictJSON]? { if case .array(let elements) = self { elements } else { nil } }
 
     /// `text` as a JSON string, with quotes.
     static func quoted(_ text: String) -> String {

@@ -35,6 +35,12 @@ public enum Zlib {
         }
     }
 
+    /// How many bytes a stream may expand to: `limit`, or less where that many would be no data but a bomb, more than
+    /// 128 MiB at more than 200 to 1.
+    package static func expansionLimit(packed: Int, limit: Int) -> Int {
+        min(limit, max(128 << 20, packed.multipliedReportingOverflow(by: 200).overflow ? .max : packed * 200))
+    }
+
     /// Compresses at `level` 0 (stored) to 9 (smallest).
     public static func deflate(_ bytes: some Collection<UInt8>, format: Format, level: Int = 6) throws -> [UInt8] {
         try withBytes(bytes) { input in

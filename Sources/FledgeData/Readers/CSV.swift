@@ -116,38 +116,30 @@ private struct Source {
     private let path: String
     private var buffer: [UInt8]
     private var position = 0
-    private var handle: FileHandle?
+    private var file: OpenFile?
 
-    private static let pieceSize = 1 << 20
+    private static let pieceSize = 1 << 17
 
     init(_ path: String, options: DataOptions) throws {
         self.path = path
-        // A pipe would keep us waiting for someone to write to it.
-        var status = stat()
-        guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG,
-            let handle = FileHandle(forReadingAtPath: path)
-        else { throw DataError.unreadable(path: path, reason: "it cannot be opened, or is no regular file") }
-        self.handle = handle
+        file = try OpenFile(path)
         buffer = []
         try fill()
         if Zlib.isGzip(buffer) {
             buffer = try DataLocation.bytes(of: path, options: options)
-            self.handle = nil
+            file = nil
         }
         if buffer.starts(with: [0xEF, 0xBB, 0xBF]) { position = 3 }
     }
 
     private mutating func fill() throws {
-        guard let handle else { return }
-        do {
-            if let data = try handle.read(upToCount: Self.pieceSize), !data.isEmpty {
-                buffer = [UInt8](data)
-                position = 0
-            } else {
-                self.handle = nil
-            }
-        } catch {
-            throw DataError.unreadable(path: path, reason: "\(error)")
+        guard let file else { return }
+        let piece = try file.read(Self.pieceSize)
+        if piece.isEmpty {
+            self.file = nil
+        } else {
+            buffer = piece
+            position = 0
         }
     }
 
@@ -169,4 +161,46 @@ private struct Source {
         let candidates = [UInt8(ascii: ","), UInt8(ascii: "\t"), UInt8(ascii: ";")]
         return candidates.max { (counts[$0] ?? 0, $1) < (counts[$1] ?? 0, $0) } ?? UInt8(ascii: ",")
     }
+}
+
+/// A file open for reading from its beginning to its end.
+private final class OpenFile {
+    private let path: String
+    private let descriptor: Int32
+
+    init(_ path: String) throws {
+        self.path = path
+        // Without O_NONBLOCK a pipe of that name would keep us waiting for someone to write to it.
+        descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        var status = stat()
+        guard descriptor >= 0, fstat(descriptor, &status) == 0 else {
+            let reason = String(cString: strerror(errno))
+            if descriptor >= 0 { close(descriptor) }
+            throw DataError.unreadable(path: path, reason: reason)
+        }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            close(descriptor)
+            throw DataError.unreadable(path: path, reason: "it is not a regular file")
+        }
+    }
+
+    deinit { close(descriptor) }
+
+    /// At most so many bytes; none at the end.
+    func read(_ count: Int) throws -> [UInt8] {
+        var failure: Int32 = 0
+        let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+            var got = systemRead(descriptor, buffer.baseAddress!, count)
+            while got < 0, errno == EINTR { got = systemRead(descriptor, buffer.baseAddress!, count) }
+            if got < 0 { failure = errno }
+            filled = max(0, got)
+        }
+        guard failure == 0 else { throw DataError.unreadable(path: path, reason: String(cString: strerror(failure))) }
+        return bytes
+    }
+}
+
+// Inside `OpenFile` the plain name means its own function.
+private func systemRead(_ descriptor: Int32, _ bytes: UnsafeMutableRawPointer, _ count: Int) -> Int {
+    read(descriptor, bytes, count)
 }

@@ -139,7 +139,8 @@ struct DataLocation {
         }
         guard Zlib.isGzip(raw) else { return raw }
         do {
-            return try Zlib.inflate(raw, format: .gzip, limit: options.fileLimit)
+            return try Zlib.inflate(
+                raw, format: .gzip, limit: Zlib.expansionLimit(packed: raw.count, limit: options.fileLimit))
         } catch ZlibError.truncated {
             throw DataError.truncated(path: path, reason: "the gzip data ends too early")
         } catch ZlibError.tooLarge(let limit) {

@@ -82,7 +82,7 @@ public enum YAMLText {
     }
 
     /// Every value of a document as one line of text, by its full name.
-    static func flattened(_ text: String, name: String) throws -> [String: String] {
+    package static func flattened(_ text: String, name: String) throws -> [String: String] {
         var found: [String: String] = [:]
         func visit(_ node: Node, _ path: String, _ depth: Int) throws {
             guard depth < deepest else {
