@@ -97,9 +97,10 @@ final class DurabilityTests: XCTestCase {
                 kills += 1
                 let saved = try savedStep(run)
                 mostLost = max(mostLost, lastStep(run) - saved)
-                // A kill before run.yaml was there leaves nothing to go on with; the same command begins.
+                // A kill before run.yaml was there leaves nothing to resume; the same command goes on or begins.
                 let hasBegun = FileManager.default.fileExists(atPath: run + "/run.yaml")
-                arguments = hasBegun ? ["resume", run, "--quiet"] : train(run) + ["--overwrite"]
+                let isEven = kills % 2 == 0
+                arguments = hasBegun && isEven ? ["resume", run, "--quiet"] : train(run) + ["--resume", "auto"]
             }
             if !isFinished {
                 let result = try CommandLineTool.run(arguments)
@@ -141,7 +142,7 @@ final class DurabilityTests: XCTestCase {
             }
             let result = try CommandLineTool.run(
                 FileManager.default.fileExists(atPath: run + "/run.yaml")
-                    ? ["resume", run, "--quiet"] : arguments(run) + ["--overwrite"])
+                    ? ["resume", run, "--quiet"] : arguments(run))
             XCTAssertEqual(result.status, 0, "point \(point): \(result.error)")
             XCTAssertEqual(try digest(run), expected, "point \(point)")
         }
@@ -270,12 +271,15 @@ final class DurabilityTests: XCTestCase {
         try AtomicFile.write(yaml, to: run + "/run.yaml")
 
         let saved = try savedStep(run)
+        // Accepted, trained to the end, marked.
         let allowed = try CommandLineTool.run(
             train(run, steps: saved + 3, every: 0) + ["--resume", "auto", "--allow-changed", "--json"])
         XCTAssertEqual(allowed.status, 0, allowed.error)
         let change = "settings.training.steps was 1000000, is \(saved + 3)"
         XCTAssertEqual(try allowed.json()["changes"] as? [String], [change])
         XCTAssertEqual(try String(contentsOfFile: run + "/changes.txt", encoding: .utf8), change + "\n")
+        let finished = try CommandLineTool.run(train(run, steps: 99, every: 0) + ["--resume", "auto"])
+        XCTAssertEqual(finished.status, 2, finished.error)
     }
 
     func testReplay() throws {

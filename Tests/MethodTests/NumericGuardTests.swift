@@ -283,6 +283,35 @@ final class NumericGuardTests: XCTestCase {
         }
     }
 
+    /// The only cost of the guard in a sound step is one pass over the gradients.
+    func testGuardCostsLittle() throws {
+        for (model, batch) in [("small-conv", 64)] + (Study.isLong ? [("resnet18", 64)] : []) {
+            let settings = settings(12)
+            var config = Supervised.Config()
+            (config.batchSize, config.training) = (batch, settings)
+            let context = try Digits.context(perClass: 8, samples: 200, model: model)
+            let trainer = Trainer(
+                Supervised.Task(config, context), data: context.data, settings: settings, seed: 5, workers: 0)
+            var times: [Double] = []
+            var last = Date()
+            try trainer.run { _, _ in
+                times.append(Date().timeIntervalSince(last))
+                last = Date()
+            }
+            // Gradients have the sizes of the weights.
+            for parameter in trainer.optimizer.parameters { parameter.item.gradient = parameter.item.value.detached() }
+            let norms = (0..<50).map { _ in
+                let start = Date()
+                _ = gradientNorm(of: trainer.optimizer.parameters)
+                return Date().timeIntervalSince(start)
+            }
+            let share = norms.sorted()[25] / times.dropFirst(2).sorted()[5]
+            XCTAssertLessThan(share, Study.isLong ? 0.01 : 0.05, model)
+            Study.tell(
+                "N1: the guard takes \(String(format: "%.2f", share * 100)) % of a step (\(model), batch \(batch))")
+        }
+    }
+
     // MARK: Memory and disk
 
     func testMemoryIsEstimated() throws {

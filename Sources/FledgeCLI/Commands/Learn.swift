@@ -52,7 +52,6 @@ struct LearnCommand: ParsableCommand {
     }
 
     func run() throws {
-        if let report = try continuing.finished(out: out) { return try tellFinished(report, output) }
         var resolved = LearnSettings()
         if let settings { resolved = try resolved.applying(learnSettingsOf: settings) }
         resolved.labelsPerClass = labelsPerClass
@@ -65,13 +64,14 @@ struct LearnCommand: ParsableCommand {
         run.data = data
         run.workingFolder = FileManager.default.currentDirectoryPath
         run.reading = reading.settings
-        let report = try run.execute(resolved, output: output) { opened in
-            try continuing.folder(
-                out: out, overwrite: overwrite,
-                named: "learn-\(URL(fileURLWithPath: opened.source).lastPathComponent)")
+        try output.tellResult {
+            let report = try run.execute(resolved, output: output) { opened in
+                try continuing.folder(
+                    out: out, overwrite: overwrite,
+                    named: "learn-\(URL(fileURLWithPath: opened.source).lastPathComponent)")
+            }
+            return (report, run.summary(report, report.run))
         }
-        if output.json { return try output.print(json: report) }
-        try output.print(run.summary(report, report.run))
     }
 }
 

@@ -24,18 +24,26 @@ struct Resume: ParsableCommand {
     func run() throws {
         let folder = try RunFolder.open(
             at: StoredRun.absolute(path), for: .resume(allowChanged: allowChanged), on: KillPoint.disk)
-        if folder.isFinished {
-            return try tellFinished(String(decoding: try FileBytes.read(folder.reportPath), as: UTF8.self), output)
-        }
         StopSignal.listen()
-        let (report, summary) = try StoredRun.execute(folder, output: output)
-        if output.json { return try output.print(json: report) }
-        try output.print(summary)
+        try output.tellResult {
+            try StoredRun.execute(folder, output: output)
+        }
     }
 }
 
-/// What is said of a run that has come to its end: its report with `--json`, as ever.
-func tellFinished(_ report: String, _ output: OutputOptions) throws {
-    if output.json { return try StandardStream.output.write(report) }
-    try output.print("this run is finished; there is nothing left to do")
+extension OutputOptions {
+    /// Prints what a run came to: its report with `--json`, else a summary. Of a run that was finished before, the report
+    /// that is there.
+    func tellResult(_ run: () throws -> (report: Report, summary: String)) throws {
+        do {
+            let (report, summary) = try run()
+            if json { try print(json: report) } else { try print(summary) }
+        } catch let finished as RunFinished {
+            if json {
+                try StandardStream.output.write(String(decoding: FileBytes.read(finished.reportPath), as: UTF8.self))
+            } else {
+                try print("this run is finished; there is nothing left to do")
+            }
+        }
+    }
 }

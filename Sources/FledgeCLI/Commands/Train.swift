@@ -54,7 +54,6 @@ struct Train: ParsableCommand {
     }
 
     func run() throws {
-        if let report = try continuing.finished(out: out) { return try tellFinished(report, output) }
         let entry = try Methods.entry(named: method)
         let (learner, resolved) = try entry.make(settings, overrides)
         StopSignal.listen()
@@ -70,12 +69,13 @@ struct Train: ParsableCommand {
         run.seed = seed
         run.flip = flip
         run.workers = workers
-        let report = try run.execute(learner, entry.info, settings: resolved, output: output) {
-            try continuing.folder(
-                out: out, overwrite: overwrite,
-                named: "\(method)-\(URL(fileURLWithPath: source.data).lastPathComponent)")
+        try output.tellResult {
+            let report = try run.execute(learner, entry.info, settings: resolved, output: output) {
+                try continuing.folder(
+                    out: out, overwrite: overwrite,
+                    named: "\(method)-\(URL(fileURLWithPath: source.data).lastPathComponent)")
+            }
+            return (report, run.summary(report, report.run))
         }
-        if output.json { return try output.print(json: report) }
-        try output.print(run.summary(report, report.run))
     }
 }

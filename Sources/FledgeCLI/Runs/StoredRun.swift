@@ -43,12 +43,6 @@ struct ContinuingOptions: ParsableArguments {
             ? try RunFolder.openOrCreate(at: out, allowChanged: allowChanged, on: KillPoint.disk)
             : try RunFolder.create(at: out, overwrite: overwrite, on: KillPoint.disk)
     }
-
-    /// The report of a run that is finished already, as text; nil where there is something to do.
-    func finished(out: String?) throws -> String? {
-        guard resume == .auto, let out, let run = try? RunFolder.open(at: out), run.isFinished else { return nil }
-        return String(decoding: try FileBytes.read(run.reportPath), as: UTF8.self)
-    }
 }
 
 /// Does what a run's `run.yaml` says, from where it stopped or to look at it again.

@@ -118,7 +118,7 @@ public struct CheckpointStore: Sendable {
             try? disk.removeAll(temporary)
             throw error
         }
-        _ = try read(name)
+        for file in [Self.recordName, Self.tensorsName] { _ = try content(file, of: name) }
         for step in try steps(stage: record.stage).filter({ $0 < record.step }).dropLast(max(keep, 2) - 1)
         where !protected.contains(step) {
             try moveOut(Self.name(record.stage, step))
@@ -204,43 +204,49 @@ public struct CheckpointStore: Sendable {
         }
     }
 
+    /// The file of a checkpoint, if its SHA-256 is the one in the manifest.
+    /// - Throws: `DamagedCheckpoint` naming the file.
+    private func content(_ file: String, of name: String) throws -> [UInt8] {
+        func bytes(_ file: String) throws -> [UInt8] {
+            do throws(StorageError) {
+                return try disk.retrying(disk.read("\(path)/\(name)/\(file)"))
+            } catch {
+                throw DamagedCheckpoint(file: "\(path)/\(name)/\(file)", reason: error.why ?? "it cannot be read")
+            }
+        }
+        let manifestName = CheckpointManifest.fileName
+        guard let manifest = CheckpointManifest(parsing: try bytes(manifestName)) else {
+            throw DamagedCheckpoint(
+                file: "\(path)/\(name)/\(manifestName)", reason: "its bytes are not those that were written")
+        }
+        let content = try bytes(file)
+        var hash = SHA256()
+        content.withUnsafeBytes { hash.update(bufferPointer: $0) }
+        guard manifest.digests[file] == hash.finalize().hexadecimal else {
+            throw DamagedCheckpoint(
+                file: "\(path)/\(name)/\(file)", reason: "its SHA-256 is not the one in \(manifestName)")
+        }
+        return content
+    }
+
     /// - Throws: `DamagedCheckpoint` naming the file.
     private func read(_ name: String) throws -> Checkpoint {
-        let folder = "\(path)/\(name)"
-        func bytes(_ name: String) throws -> [UInt8] {
-            do throws(StorageError) {
-                return try disk.retrying(disk.read("\(folder)/\(name)"))
-            } catch {
-                throw DamagedCheckpoint(file: "\(folder)/\(name)", reason: error.why ?? "it cannot be read")
-            }
-        }
-        guard let manifest = CheckpointManifest(parsing: try bytes(CheckpointManifest.fileName)) else {
-            throw DamagedCheckpoint(
-                file: "\(folder)/\(CheckpointManifest.fileName)", reason: "its bytes are not those that were written")
-        }
-        func checked(_ name: String) throws -> [UInt8] {
-            let content = try bytes(name)
-            var hash = SHA256()
-            content.withUnsafeBytes { hash.update(bufferPointer: $0) }
-            guard manifest.digests[name] == hash.finalize().hexadecimal else {
-                throw DamagedCheckpoint(
-                    file: "\(folder)/\(name)", reason: "its SHA-256 is not the one in \(CheckpointManifest.fileName)")
-            }
-            return content
-        }
         let record: CheckpointRecord
         do {
-            record = try JSONDecoder().decode(CheckpointRecord.self, from: Data(try checked(Self.recordName)))
+            record = try JSONDecoder().decode(
+                CheckpointRecord.self, from: Data(try content(Self.recordName, of: name)))
         } catch let error as DecodingError {
             throw DamagedCheckpoint(
-                file: "\(folder)/\(Self.recordName)", reason: "it was written by another version of Fledge (\(error))")
+                file: "\(path)/\(name)/\(Self.recordName)",
+                reason: "it was written by another version of Fledge (\(error))")
         }
         guard Self.name(record.stage, record.step) == name else {
             throw DamagedCheckpoint(
-                file: folder, reason: "it holds \(Self.name(record.stage, record.step)): the folder was renamed")
+                file: "\(path)/\(name)",
+                reason: "it holds \(Self.name(record.stage, record.step)): the folder was renamed")
         }
-        let file = "\(folder)/\(Self.tensorsName)"
-        return Checkpoint(
-            path: folder, record: record, tensors: try Safetensors.decode(try checked(Self.tensorsName), path: file))
+        let tensors = try Safetensors.decode(
+            try content(Self.tensorsName, of: name), path: "\(path)/\(name)/\(Self.tensorsName)")
+        return Checkpoint(path: "\(path)/\(name)", record: record, tensors: tensors)
     }
 }

@@ -44,3 +44,8 @@ public enum RunError: ExplainedError, Equatable {
         }
     }
 }
+
+/// There is nothing left to do in a run that is to be continued.
+public struct RunFinished: Error, Equatable {
+    public let reportPath: String
+}

@@ -76,7 +76,7 @@ public final class RunFolder {
         let path = trimmed(path)
         switch disk.kind(of: path) {
         case .file: throw RunError.notAFolder(path)
-        case .folder where try !disk.list(path).isEmpty:
+        case .folder where try !isUnused(path, disk):
             guard overwrite else { throw RunError.notEmpty(path) }
             try moveAside(path, disk)
         case .folder, nil: break
@@ -134,7 +134,8 @@ public final class RunFolder {
     // MARK: Writing
 
     /// Writes `run.yaml`, entries in order of declaration. A run that goes on must have the same settings as before.
-    /// - Throws: `ChangedRun` when it has not and may not change; `StorageError`.
+    /// - Throws: `ChangedRun` when it has not and may not change; `RunFinished` when there is nothing left to do;
+    ///   `StorageError`.
     public func writeSettings(_ settings: some Encodable) throws {
         let text = try YAMLText.write(settings)
         self.settings = try YAMLText.flattened(text, name: settingsPath)
@@ -143,8 +144,11 @@ public final class RunFolder {
         let before = try YAMLText.flattened(
             String(decoding: try disk.read(settingsPath), as: UTF8.self), name: settingsPath)
         let differences = RunIdentity.differences(from: before, to: self.settings)
+        // Nothing more is done in a finished run, so nothing can change in it.
+        if isFinished, !differences.isEmpty { throw ChangedRun(run: path, differences: differences) }
         // Before the first checkpoint nothing depends on the settings yet.
         if try !checkpoints.isEmpty() { try accept(differences) }
+        if case .resume = purpose, isFinished { throw RunFinished(reportPath: reportPath) }
         if !isReadOnly { try AtomicFile.write(text, to: settingsPath, on: disk) }
     }
 
@@ -263,6 +267,12 @@ public final class RunFolder {
         var path = (path as NSString).expandingTildeInPath
         while path.count > 1 && path.hasSuffix("/") { path.removeLast() }
         return path
+    }
+
+    /// Whether a folder holds nothing, or only what a run makes before its `run.yaml`: it was killed there.
+    private static func isUnused(_ path: String, _ disk: any Disk) throws -> Bool {
+        let names = try disk.list(path).filter { !($0.hasPrefix(".") && $0.hasSuffix(".tmp")) }
+        return try names.isEmpty || (names == ["checkpoints"] && disk.list(path + "/checkpoints").isEmpty)
     }
 
     private static func moveAside(_ path: String, _ disk: any Disk) throws {

@@ -72,7 +72,10 @@ public struct StepOutput {
 /// trainer knows no method, and a method no trainer.
 public protocol TrainingTask: Module {
     var feeds: [Feed] { get }
-    /// The loss of one step. `batches` has one entry for each feed, by name.
+    /// The loss of one step. `batches` has one entry for each feed, by name. Fewer samples than the feed asks for must
+    /// do, two at least: memory is estimated with small batches.
+    ///
+    /// Whatever changes from step to step lives in parameters and buffers, so that a checkpoint holds it.
     func step(_ batches: [String: TrainingBatch], _ context: StepContext) throws -> StepOutput
     /// Called after the weights moved: teachers, queues and prototypes follow here.
     func didUpdate(_ context: StepContext)
