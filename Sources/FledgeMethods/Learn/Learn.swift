@@ -35,12 +35,14 @@ public struct Learn {
         let recipe = try Recipe(settings, data.train)
         if !folder.hasSettings { try folder.writeSettings(settings) }
         try folder.writeQuarantine(data.damaged)
-        for choice in recipe.choices { say("\(choice.name): \(choice.value) (\(choice.why))") }
-
         var report = Report(
             title: "Learning \(data.source) from \(settings.labelsPerClass) labels per class", data: data.source,
             run: folder.path, classNames: data.classNames, seed: settings.seed)
-        report.recipe = recipe.choices
+        func choose(_ choice: Report.Choice) {
+            report.recipe.append(choice)
+            say("\(choice.name): \(choice.value) (\(choice.why))")
+        }
+        recipe.choices.forEach(choose)
         let training = TrainingData(dataset: data.train, labelled: split.labelled, input: recipe.input)
         let classes = training.classNames.count
 
@@ -50,6 +52,7 @@ public struct Learn {
             let backbone = try Models.make(recipe.modelName, inputShape: recipe.input.shape, random: &random)
             var context = LearningContext(data: training, backbone: backbone, modelName: recipe.modelName, seed: seed)
             context.flip = recipe.flip
+            context.shift = recipe.shift
             context.workers = settings.workers
             context.progress = progress
             context.folder = folder
@@ -78,11 +81,13 @@ public struct Learn {
         let spread = try SpreadLabels(context)
         if let spread {
             learning.data = spread.added(to: training)
-            let choice = Report.Choice(
-                "starting labels", "\(learning.data.labelled.count - training.labelled.count) more by label spreading",
-                why: "it finds \(Int((spread.accuracy * 100).rounded())) % of the known labels from the other half of them")
-            report.recipe.append(choice)
-            say("\(choice.name): \(choice.value) (\(choice.why))")
+            choose(
+                .init(
+                    "starting labels",
+                    "\(learning.data.labelled.count - training.labelled.count) more by label spreading",
+                    why:
+                        "it finds \(Int((spread.accuracy * 100).rounded())) % of the known labels from the other half of them"
+                ))
         }
         if recipe.pretraining != nil {
             // A random head would first undo what the features know already.
@@ -92,7 +97,12 @@ public struct Learn {
                 labels: learning.data.labels, classes: classes
             ).layer
         }
-        var learned = try FixMatch(recipe.learning).learn(learning)
+        let fixMatch = recipe.learning(fromSpreadLabels: spread != nil)
+        choose(
+            .init(
+                "learning", "fixmatch, \(Recipe.length(fixMatch.training))",
+                why: "\(learning.data.labelled.count) labels and \(data.train.count) unlabelled samples together"))
+        var learned = try FixMatch(fixMatch).learn(learning)
         if spread != nil, let better = try SpreadLabels(context) { learned.model = better.voting(beside: learned.model) }
         curves += learned.curves
         warnings += learned.warnings

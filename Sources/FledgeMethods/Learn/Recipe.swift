@@ -12,7 +12,10 @@ struct Recipe {
     let supervised: Supervised.Config
     /// nil for tables, whose rows have no views that SimCLR could compare.
     let pretraining: SimCLR.Config?
-    let learning: FixMatch.Config
+    /// Weak and strong views move a picture by this share of its side.
+    let shift: Double
+    private let learning: FixMatch.Config
+    private let shortLearning: Int, longLearning: Int
     private(set) var choices: [Report.Choice] = []
 
     /// The side that photos of several sizes are brought to.
@@ -57,6 +60,9 @@ struct Recipe {
             choices.append(.init("mirrored views", flip ? "yes" : "no", why: reason))
         }
 
+        // Photos show things anywhere; scanned letters and the like stand in the middle.
+        shift = flip ? 0.125 : 0.07
+
         // Steps for pictures of 28 x 28 pixels and below; larger ones cost more, and get fewer.
         let share = pow(28 / max(28, Double(input.size)), 1.5)
         func steps(_ count: Double) -> Int { Int((count * share).rounded()) }
@@ -80,11 +86,8 @@ struct Recipe {
 
         var learning = settings.learning
         learning.batchSize = min(learning.batchSize, max(labels, 8))
-        if learning.training.steps == 0 { learning.training.steps = steps(800) }
-        // A pretrained network is moved gently, or it forgets; a fresh one needs large steps.
-        if input.isImage, learning.training.learningRate == FixMatch.Config().training.learningRate {
-            learning.training.learningRate = 0.003
-        }
+        shortLearning = steps(800)
+        longLearning = steps(2000)
         if input.isImage, !flip, learning.magnitude == FixMatch.Config().magnitude,
             learning.cutout == FixMatch.Config().cutout
         {
@@ -108,18 +111,26 @@ struct Recipe {
         self.pretraining = input.isImage ? pretraining : nil
         self.learning = learning
 
-        func length(_ training: TrainingSettings) -> String {
-            training.minutes > 0 ? "\((training.minutes * 60).rounded()) s" : "\(training.steps) steps"
-        }
         choices.append(
             input.isImage
                 ? .init(
-                    "pretraining", "simclr, \(length(pretraining.training))",
+                    "pretraining", "simclr, \(Self.length(pretraining.training))",
                     why: "\(samples) pictures teach what stays the same under change, without labels")
                 : .init("pretraining", "none", why: "rows of numbers have no views that keep their meaning"))
-        choices.append(
-            .init(
-                "learning", "fixmatch, \(length(learning.training))",
-                why: "\(labels) labels and \(samples) unlabelled samples together"))
+    }
+
+    /// How long a stage takes, for people.
+    static func length(_ training: TrainingSettings) -> String {
+        training.minutes > 0 ? "\(Int((training.minutes * 60).rounded())) s" : "\(training.steps) steps"
+    }
+
+    /// The settings of FixMatch. Where spread labels have said most already it has little to do; without them it finds
+    /// the classes of the unlabelled samples by itself, which takes more steps, and larger ones.
+    func learning(fromSpreadLabels: Bool) -> FixMatch.Config {
+        var learning = learning
+        guard learning.training.minutes == 0, learning.training.steps == 0 else { return learning }
+        learning.training.steps = fromSpreadLabels ? shortLearning : longLearning
+        if !fromSpreadLabels { learning.training.learningRate *= 2 }
+        return learning
     }
 }
