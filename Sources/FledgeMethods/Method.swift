@@ -77,7 +77,8 @@ public struct LearningContext {
     /// numbers get noise and holes.
     public var plainView: Augmentation { input.plainView }
     public var weakView: Augmentation {
-        input.isImage ? input.normalized(.weak(size: input.size, flip: flip, shift: shift)) : features(noise: 0.1, holes: 0)
+        input.isImage
+            ? input.normalized(.weak(size: input.size, flip: flip, shift: shift)) : features(noise: 0.1, holes: 0)
     }
     public var strongView: Augmentation { strongView() }
     /// - Parameters:
@@ -85,7 +86,8 @@ public struct LearningContext {
     ///   - cutout: side of the hole, as a share of the picture's.
     public func strongView(magnitude: Double = 1, cutout: Double = 0.5) -> Augmentation {
         input.isImage
-            ? input.normalized(.strong(size: input.size, flip: flip, shift: shift, magnitude: magnitude, cutout: cutout))
+            ? input.normalized(
+                .strong(size: input.size, flip: flip, shift: shift, magnitude: magnitude, cutout: cutout))
             : features(noise: 0.3 * magnitude, holes: 0.4 * cutout)
     }
 

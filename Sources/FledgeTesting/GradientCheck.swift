@@ -29,7 +29,8 @@ public func gradientFailure(
     for input in inputs where input.dtype != .float64 { return "gradient checks need float64 inputs" }
     func scalar(_ x: [Tensor]) -> Tensor {
         let y = function(x)
-        let weights = Tensor(float64: waves(y.shape, offset: 0.4, amplitude: 1).map { $0 + 0.3 }, shape: y.shape, device: y.device)
+        let weights = Tensor(
+            float64: waves(y.shape, offset: 0.4, amplitude: 1).map { $0 + 0.3 }, shape: y.shape, device: y.device)
         return (y * weights).sum()
     }
     if let failure = firstOrderFailure(inputs, step, tolerance, "gradient", scalar) { return failure }
@@ -72,7 +73,8 @@ private func firstOrderFailure(
             let numeric = (at(step) - at(-step)) / (2 * step)
             let error = abs(numeric - found[i]) / max(1, abs(numeric), abs(found[i]))
             if !(error < tolerance) {
-                return "\(name) of input \(k) at \(i): analytic \(found[i]), numeric \(numeric), relative error \(error)"
+                return
+                    "\(name) of input \(k) at \(i): analytic \(found[i]), numeric \(numeric), relative error \(error)"
             }
         }
     }

@@ -7,7 +7,8 @@ import XCTest
 final class CommandTests: XCTestCase {
     func testEveryCommandHasHelp() throws {
         let commands = [
-            ["learn"], ["train"], ["resume"], ["replay"], ["evaluate"], ["embed"], ["predict"], ["methods"], ["models"], ["data", "inspect"],
+            ["learn"], ["train"], ["resume"], ["replay"], ["evaluate"], ["embed"], ["predict"], ["methods"], ["models"],
+            ["data", "inspect"],
             ["doctor"],
         ]
         let overview = try CommandLineTool.run("--help").output

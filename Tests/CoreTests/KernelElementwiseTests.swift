@@ -29,47 +29,63 @@ final class KernelElementwiseTests: KernelTestCase {
         Unary(op: FK_NEG, name: "neg", f: { -$0 }),
         Unary(op: FK_ABS, name: "abs", f: { abs($0) }, derivative: { $0 > 0 ? 1 : $0 < 0 ? -1 : 0 }),
         Unary(op: FK_SIGN, name: "sign", f: { $0 > 0 ? 1 : $0 < 0 ? -1 : 0 }),
-        Unary(op: FK_EXP, name: "exp", domain: wide, relative: 5e-7,
+        Unary(
+            op: FK_EXP, name: "exp", domain: wide, relative: 5e-7,
             f: { exp($0) }, derivative: { exp($0) }, readsOutput: true),
         Unary(op: FK_LOG, name: "log", domain: positive, relative: 5e-7, f: { log($0) }, derivative: { 1 / $0 }),
-        Unary(op: FK_LOG1P, name: "log1p", domain: { abs($0) - 0.9 }, relative: 5e-7,
+        Unary(
+            op: FK_LOG1P, name: "log1p", domain: { abs($0) - 0.9 }, relative: 5e-7,
             f: { log1p($0) }, derivative: { 1 / (1 + $0) }),
-        Unary(op: FK_EXPM1, name: "expm1", relative: 5e-7,
+        Unary(
+            op: FK_EXPM1, name: "expm1", relative: 5e-7,
             f: { expm1($0) }, derivative: { exp($0) }, readsOutput: true),
-        Unary(op: FK_SQRT, name: "sqrt", domain: positive,
+        Unary(
+            op: FK_SQRT, name: "sqrt", domain: positive,
             f: { $0.squareRoot() }, derivative: { 0.5 / $0.squareRoot() }, readsOutput: true),
-        Unary(op: FK_RSQRT, name: "rsqrt", domain: positive,
+        Unary(
+            op: FK_RSQRT, name: "rsqrt", domain: positive,
             f: { 1 / $0.squareRoot() }, derivative: { -0.5 / ($0 * $0.squareRoot()) }, readsOutput: true),
-        Unary(op: FK_RECIPROCAL, name: "reciprocal", domain: positive,
+        Unary(
+            op: FK_RECIPROCAL, name: "reciprocal", domain: positive,
             f: { 1 / $0 }, derivative: { -1 / ($0 * $0) }, readsOutput: true),
         Unary(op: FK_SQUARE, name: "square", f: { $0 * $0 }, derivative: { 2 * $0 }),
         Unary(op: FK_SIN, name: "sin", domain: wide, f: { sin($0) }, derivative: { cos($0) }),
         Unary(op: FK_COS, name: "cos", domain: wide, f: { cos($0) }, derivative: { -sin($0) }),
-        Unary(op: FK_TANH, name: "tanh", domain: { $0 * 5 }, relative: 5e-7,
+        Unary(
+            op: FK_TANH, name: "tanh", domain: { $0 * 5 }, relative: 5e-7,
             f: { tanh($0) }, derivative: { 1 - tanh($0) * tanh($0) }, readsOutput: true),
-        Unary(op: FK_SIGMOID, name: "sigmoid", domain: wide, relative: 5e-7,
+        Unary(
+            op: FK_SIGMOID, name: "sigmoid", domain: wide, relative: 5e-7,
             f: sigmoid, derivative: { sigmoid($0) * sigmoid(-$0) }, readsOutput: true),
-        Unary(op: FK_SOFTPLUS, name: "softplus", domain: { $0 * 10 },
+        Unary(
+            op: FK_SOFTPLUS, name: "softplus", domain: { $0 * 10 },
             f: { max($0, 0) + log1p(exp(-abs($0))) }, derivative: sigmoid),
         Unary(op: FK_RELU, name: "relu", f: { max($0, 0) }, derivative: { $0 > 0 ? 1 : 0 }, readsOutput: true),
-        Unary(op: FK_ERF, name: "erf", domain: { $0 * 2.5 }, relative: 2e-7, absolute: 2e-8,
+        Unary(
+            op: FK_ERF, name: "erf", domain: { $0 * 2.5 }, relative: 2e-7, absolute: 2e-8,
             f: { erf($0) }, derivative: { 2 / Double.pi.squareRoot() * exp(-$0 * $0) }),
-        Unary(op: FK_GELU, name: "gelu", domain: { $0 * 4 }, relative: 2e-7, absolute: 2e-7, f: { $0 * cdf($0) },
+        Unary(
+            op: FK_GELU, name: "gelu", domain: { $0 * 4 }, relative: 2e-7, absolute: 2e-7, f: { $0 * cdf($0) },
             derivative: { cdf($0) + $0 * exp(-0.5 * $0 * $0) / (2 * .pi).squareRoot() }),
-        Unary(op: FK_GELU_TANH, name: "gelu_tanh", domain: { $0 * 4 }, absolute: 2e-7, f: geluTanh,
+        Unary(
+            op: FK_GELU_TANH, name: "gelu_tanh", domain: { $0 * 4 }, absolute: 2e-7, f: geluTanh,
             derivative: { x in
                 let t = tanh(root2OverPi * (x + 0.044715 * x * x * x))
                 return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * root2OverPi * (1 + 3 * 0.044715 * x * x)
             }),
-        Unary(op: FK_SILU, name: "silu", domain: { $0 * 8 }, f: { $0 * sigmoid($0) },
+        Unary(
+            op: FK_SILU, name: "silu", domain: { $0 * 8 }, f: { $0 * sigmoid($0) },
             derivative: { sigmoid($0) * (1 + $0 * sigmoid(-$0)) }),
         Unary(op: FK_FLOOR, name: "floor", domain: wide, f: { $0.rounded(.down) }),
         Unary(op: FK_CEIL, name: "ceil", domain: wide, f: { $0.rounded(.up) }),
-        Unary(op: FK_ROUND, name: "round", domain: { ($0 * 20 * 2).rounded() / 2 },
+        Unary(
+            op: FK_ROUND, name: "round", domain: { ($0 * 20 * 2).rounded() / 2 },
             f: { $0.rounded(.toNearestOrEven) }),
-        Unary(op: FK_LEAKY_RELU, name: "leaky_relu", parameter: 0.1,
+        Unary(
+            op: FK_LEAKY_RELU, name: "leaky_relu", parameter: 0.1,
             f: { $0 < 0 ? Double(Float(0.1)) * $0 : $0 }, derivative: { $0 < 0 ? Double(Float(0.1)) : 1 }),
-        Unary(op: FK_ELU, name: "elu", parameter: 1.5,
+        Unary(
+            op: FK_ELU, name: "elu", parameter: 1.5,
             f: { $0 < 0 ? 1.5 * expm1($0) : $0 }, derivative: { $0 < 0 ? 1.5 * exp($0) : 1 }),
         Unary(op: FK_ADD_SCALAR, name: "add_scalar", parameter: 1.5, absolute: 1e-7, f: { $0 + 1.5 }),
         Unary(op: FK_MUL_SCALAR, name: "mul_scalar", parameter: 1.5, f: { $0 * 1.5 }),
@@ -182,7 +198,8 @@ final class KernelElementwiseTests: KernelTestCase {
         let cases: [([Int64], [Int64], [Int64])] = [
             ([], [], []), ([0], [1], [1]), ([1], [1], [1]), ([17], [1], [1]), ([35000], [1], [1]), ([33], [1], [0]),
             ([33], [0], [1]), ([5, 7], [7, 1], [0, 1]), ([5, 37], [0, 1], [37, 1]), ([5, 37], [37, 1], [1, 0]),
-            ([6, 5], [1, 6], [5, 1]), ([3, 1, 4, 5], [20, 20, 5, 1], [5, 5, 0, 1]), ([2, 3, 4], [12, 4, 1], [4, 0, 1]),
+            ([6, 5], [1, 6], [5, 1]), ([3, 1, 4, 5], [20, 20, 5, 1], [5, 5, 0, 1]),
+            ([2, 3, 4], [12, 4, 1], [4, 0, 1]),
             ([2, 3, 4], [1, 2, 6], [1, 2, 6]), ([300, 3], [3, 1], [0, 1]), ([4, 9], [-9, 1], [9, 1]),
             ([2, 2, 2, 2, 2, 2, 2, 2], [128, 64, 32, 16, 8, 4, 2, 1], [1, 2, 4, 8, 16, 32, 64, 128]),
         ]

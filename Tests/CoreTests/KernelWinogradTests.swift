@@ -146,7 +146,8 @@ final class KernelWinogradTests: KernelTestCase {
                 let r = i + a - s.pad, q = j + b - s.pad
                 guard r >= 0, r < s.h, q >= 0, q < s.w else { continue }
                 for c in 0..<s.c {
-                    sum += Double(x[((n * s.h + r) * s.w + q) * s.c + c])
+                    sum +=
+                        Double(x[((n * s.h + r) * s.w + q) * s.c + c])
                         * Double(weights[(k * s.c + c) * 9 + a * 3 + b])
                 }
             }
@@ -161,7 +162,8 @@ final class KernelWinogradTests: KernelTestCase {
                 let i = r - a + s.pad, j = q - b + s.pad
                 guard i >= 0, i < s.oh, j >= 0, j < s.ow else { continue }
                 for k in 0..<s.k {
-                    sum += Double(dy[((n * s.oh + i) * s.ow + j) * s.k + k])
+                    sum +=
+                        Double(dy[((n * s.oh + i) * s.ow + j) * s.k + k])
                         * Double(weights[(k * s.c + c) * 9 + a * 3 + b])
                 }
             }
@@ -175,7 +177,8 @@ final class KernelWinogradTests: KernelTestCase {
             for n in 0..<s.n {
                 for i in max(0, s.pad - a)..<max(max(0, s.pad - a), min(s.oh, s.h + s.pad - a)) {
                     for j in max(0, s.pad - b)..<max(max(0, s.pad - b), min(s.ow, s.w + s.pad - b)) {
-                        sum += Double(x[((n * s.h + i + a - s.pad) * s.w + j + b - s.pad) * s.c + c])
+                        sum +=
+                            Double(x[((n * s.h + i + a - s.pad) * s.w + j + b - s.pad) * s.c + c])
                             * Double(dy[((n * s.oh + i) * s.ow + j) * s.k + k])
                     }
                 }

@@ -142,7 +142,9 @@ final class ModuleTests: XCTestCase {
             XCTAssertEqual(mismatch.missing, ["1.weight"])
             XCTAssertEqual(mismatch.unexpected, ["1.weights"])
             XCTAssertEqual(mismatch.misshapen.map(\.name), ["0.weight", "0.bias"])
-            XCTAssertTrue("\(mismatch)".contains("misshapen 0.weight: should be float32 [2, 2], is float32 [2, 3]"), "\(mismatch)")
+            XCTAssertTrue(
+                "\(mismatch)".contains("misshapen 0.weight: should be float32 [2, 2], is float32 [2, 3]"), "\(mismatch)"
+            )
         }
         XCTAssertThrowsError(try model.load(state, strict: false), "shapes must fit also when names need not")
         XCTAssertEqual(model.state().mapValues { $0.floats() }, before)

@@ -57,7 +57,8 @@ func recordAlways(
 ) -> [Tensor] {
     // An operation that hands back one of its inputs must not rewire that input's history.
     let fresh = outputs.map { $0.node == nil ? $0 : $0.detached() }
-    let kept = savingOutput ? fresh[0].view(shape: fresh[0].shape, strides: fresh[0].strides, offset: fresh[0].offset) : nil
+    let kept =
+        savingOutput ? fresh[0].view(shape: fresh[0].shape, strides: fresh[0].strides, offset: fresh[0].offset) : nil
     let node = Node(
         operation, inputs: inputs.map { t in t.node.map { Node.Edge(node: $0, output: t.outputIndex) } },
         saved: saving, output: kept, outputCount: fresh.count, rule: rule)

@@ -49,7 +49,9 @@ public func gradients(
     of output: Tensor, for inputs: [Tensor], gradient: Tensor? = nil, retainGraph: Bool = false,
     createGraph: Bool = false
 ) -> [Tensor?] {
-    for input in inputs { require(input.node != nil, "gradients: an input does not record gradients (use requiringGradient())") }
+    for input in inputs {
+        require(input.node != nil, "gradients: an input does not record gradients (use requiringGradient())")
+    }
     if output.node == nil { return inputs.map { _ in nil } }
     let start = startGradient(gradient, of: output, "gradients")
     return runBackward(
@@ -63,7 +65,8 @@ private func startGradient(_ given: Tensor?, of output: Tensor, _ operation: Sta
         return .ones(like: output)
     }
     require(
-        given.shape == output.shape, "\(operation): starting gradient of shape \(given.shape) for output \(output.shape)")
+        given.shape == output.shape,
+        "\(operation): starting gradient of shape \(given.shape) for output \(output.shape)")
     return given
 }
 
@@ -105,7 +108,9 @@ func runBackward(
         }
     }
 
-    for (output, gradient) in roots { if let node = output.node { add(gradient, to: &node.pending[output.outputIndex]) } }
+    for (output, gradient) in roots {
+        if let node = output.node { add(gradient, to: &node.pending[output.outputIndex]) }
+    }
     var results = [Tensor?](repeating: nil, count: wanted?.count ?? 0)
     let body = {
         for index in nodes.indices {
@@ -119,7 +124,9 @@ func runBackward(
                 for i in gradients.indices { if let g = gradients[i] { gradients[i] = hook(g) ?? g } }
             }
             if let wanted {
-                for (i, tensor) in wanted.enumerated() where tensor.node === node { results[i] = gradients[tensor.outputIndex] }
+                for (i, tensor) in wanted.enumerated() where tensor.node === node {
+                    results[i] = gradients[tensor.outputIndex]
+                }
             }
             if node.isLeaf {
                 if accumulate, let g = gradients[0] { add(g, to: &node.gradient) }

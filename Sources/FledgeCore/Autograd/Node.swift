@@ -55,7 +55,8 @@ final class Node {
     nonisolated(unsafe) static var liveCount = 0
 
     init(
-        _ operation: StaticString, inputs: [Edge?], saved: [Tensor], output: Tensor?, outputCount: Int, rule: @escaping Rule
+        _ operation: StaticString, inputs: [Edge?], saved: [Tensor], output: Tensor?, outputCount: Int,
+        rule: @escaping Rule
     ) {
         Node.lastID += 1
         Node.liveCount += 1
@@ -89,7 +90,9 @@ final class Node {
     /// The gradients of the inputs, given those of the outputs. Stops when the graph was released before.
     func differentiate(_ gradients: [Tensor?], needed: [Bool]) -> [Tensor?] {
         guard let rule else {
-            stop("\(operation): the graph was already released by an earlier backward pass; pass retainGraph: true there")
+            stop(
+                "\(operation): the graph was already released by an earlier backward pass; pass retainGraph: true there"
+            )
         }
         var connected = output
         if Autograd.isRecording, let output {

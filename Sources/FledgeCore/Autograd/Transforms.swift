@@ -38,7 +38,8 @@ public func checkpoint(_ inputs: [Tensor], _ body: @escaping ([Tensor]) -> Tenso
         guard again.node != nil else { return context.saved.map { _ in nil } }
         let wanted = leaves.filter { $0.node != nil }
         var found = runBackward(
-            from: [(again, context.gradient)], wanted: wanted, accumulate: true, retainGraph: false, createGraph: false)[...]
+            from: [(again, context.gradient)], wanted: wanted, accumulate: true, retainGraph: false, createGraph: false)[
+                ...]
         return leaves.map { $0.node == nil ? nil : found.popFirst()! }
     }[0]
 }

@@ -57,7 +57,9 @@ protocol Backend: Sendable {
         _ probabilities: Tensor, _ labels: Tensor, scale: Tensor, labelSmoothing: Double, ignoreIndex: Int
     ) -> Tensor
     /// Normalises the last axis. `mean` and `rstd` have shape [rows].
-    func layerNorm(_ x: Tensor, weight: Tensor?, bias: Tensor?, epsilon: Double) -> (y: Tensor, mean: Tensor, rstd: Tensor)
+    func layerNorm(_ x: Tensor, weight: Tensor?, bias: Tensor?, epsilon: Double) -> (
+        y: Tensor, mean: Tensor, rstd: Tensor
+    )
     func layerNormGradient(
         _ gradient: Tensor, x: Tensor, weight: Tensor?, mean: Tensor, rstd: Tensor
     ) -> (x: Tensor, weight: Tensor, bias: Tensor)
@@ -73,8 +75,10 @@ protocol Backend: Sendable {
 
     // Convolution: x [n, h, w, c], weights [o, c / groups, kh, kw], y [n, oh, ow, o].
     func convolution(_ x: Tensor, _ weight: Tensor, bias: Tensor?, _ p: ConvolutionParameters) -> Tensor
-    func convolutionInputGradient(_ gradient: Tensor, _ weight: Tensor, inputShape: [Int], _ p: ConvolutionParameters) -> Tensor
-    func convolutionWeightGradient(_ gradient: Tensor, _ x: Tensor, weightShape: [Int], _ p: ConvolutionParameters) -> Tensor
+    func convolutionInputGradient(_ gradient: Tensor, _ weight: Tensor, inputShape: [Int], _ p: ConvolutionParameters)
+        -> Tensor
+    func convolutionWeightGradient(_ gradient: Tensor, _ x: Tensor, weightShape: [Int], _ p: ConvolutionParameters)
+        -> Tensor
 
     /// 0 with probability `rate`, else 1 / (1 - rate), of x's shape and type. Word i of the Philox stream `key` decides
     /// on element i: it is kept where the upper 24 bits, read as a fraction of 1, are at least `rate`.

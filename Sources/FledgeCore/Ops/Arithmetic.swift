@@ -31,7 +31,8 @@ extension Tensor {
     static func arithmetic(_ operation: BinaryOperation, _ a: Tensor, _ b: Tensor) -> Tensor {
         let shape = commonShape(a, b, "\(operation)")
         require(
-            a.dtype != .bfloat16 && a.dtype != .bool, "\(operation): a \(a.dtype) tensor is storage only; cast it first")
+            a.dtype != .bfloat16 && a.dtype != .bool, "\(operation): a \(a.dtype) tensor is storage only; cast it first"
+        )
         let result = a.backend.binary(operation, a, b, shape: shape)
         // Only products, quotients and the like need their operands again.
         let linear = operation == .add || operation == .subtract
@@ -126,7 +127,9 @@ extension Tensor {
     /// Where both bool tensors hold.
     public static func .& (a: Tensor, b: Tensor) -> Tensor { (a.cast(to: .uint8) * b.cast(to: .uint8)).cast(to: .bool) }
     /// Where at least one of two bool tensors holds.
-    public static func .| (a: Tensor, b: Tensor) -> Tensor { maximum(a.cast(to: .uint8), b.cast(to: .uint8)).cast(to: .bool) }
+    public static func .| (a: Tensor, b: Tensor) -> Tensor {
+        maximum(a.cast(to: .uint8), b.cast(to: .uint8)).cast(to: .bool)
+    }
 
     private static func compare(_ operation: Comparison, _ a: Tensor, _ b: Tensor) -> Tensor {
         let shape = commonShape(a, b, "comparison")
@@ -172,7 +175,8 @@ extension Tensor {
     public func to(_ device: Device) -> Tensor {
         if device == self.device { return self }
         let original = self.device
-        let result = Tensor(storage: storage, shape: shape, strides: strides, offset: offset, dtype: dtype, device: device)
+        let result = Tensor(
+            storage: storage, shape: shape, strides: strides, offset: offset, dtype: dtype, device: device)
         return record("to", result, from: [self]) { [$0.gradient.to(original)] }
     }
 }

@@ -130,7 +130,9 @@ extension UnaryOperation {
         case .silu:
             let s = x!.sigmoid()
             return g * (s + x! * s * (1 - s))
-        case .leakyRelu(let slope): return g * Tensor.where(x! .> 0, .ones(like: x!), .full(x!.shape, slope, dtype: x!.dtype, device: x!.device))
+        case .leakyRelu(let slope):
+            return g
+                * Tensor.where(x! .> 0, .ones(like: x!), .full(x!.shape, slope, dtype: x!.dtype, device: x!.device))
         case .elu(let alpha): return g * Tensor.where(x! .> 0, .ones(like: x!), x!.clamped(-.infinity, 0).exp() * alpha)
         case .clamp(let low, let high):
             return g * ((x! .>= low).cast(to: g.dtype) * (x! .<= high).cast(to: g.dtype))

@@ -20,7 +20,8 @@ extension Tensor {
     /// x W^T + b: `weight` is [out, in], as PyTorch stores it, `bias` [out]; x is [..., in].
     public func linear(_ weight: Tensor, _ bias: Tensor? = nil) -> Tensor {
         require(
-            rank >= 1 && weight.rank == 2 && shape[rank - 1] == weight.shape[1] && bias.map { $0.shape == [weight.shape[0]] } ?? true,
+            rank >= 1 && weight.rank == 2 && shape[rank - 1] == weight.shape[1]
+                && bias.map { $0.shape == [weight.shape[0]] } ?? true,
             "linear: x \(shape), weight \(weight.shape), bias \(bias.map { "\($0.shape)" } ?? "none")")
         let rows = reshaped([Array(shape.dropLast()).elementCount, shape[rank - 1]])
         return rows.product(weight.transposed(), bias: bias).reshaped(Array(shape.dropLast()) + [weight.shape[0]])
@@ -32,7 +33,8 @@ extension Tensor {
         }
         let result = backend.matmul(self, other, bias: bias, batch: batch)
         let hasBias = bias != nil
-        return record("matmul", result, from: [self, other] + (bias.map { [$0] } ?? []), saving: [self, other]) { context in
+        return record("matmul", result, from: [self, other] + (bias.map { [$0] } ?? []), saving: [self, other]) {
+            context in
             let g = context.gradient
             let (a, b) = (context.saved[0], context.saved[1])
             let da = context.needs(0) ? g.matmul(b.transposed()).summed(to: a.shape) : nil

@@ -17,7 +17,8 @@ extension Tensor {
         if target == shape { return self }
         let source = shape
         let strides = viewStrides(for: target)
-        let result = strides.map { view(shape: target, strides: $0, offset: offset) }
+        let result =
+            strides.map { view(shape: target, strides: $0, offset: offset) }
             ?? backend.copy(self).reinterpreted(target)
         return record("reshaped", result, from: [self]) { [$0.gradient.reshaped(source)] }
     }
@@ -72,7 +73,9 @@ extension Tensor {
     /// Flattens the axes `range` into one.
     public func flattened(_ range: ClosedRange<Int>) -> Tensor {
         require(range.upperBound < rank, "flattened: axes \(range) of rank \(rank)")
-        return reshaped(Array(shape[..<range.lowerBound]) + [Array(shape[range]).elementCount] + Array(shape[(range.upperBound + 1)...]))
+        return reshaped(
+            Array(shape[..<range.lowerBound]) + [Array(shape[range]).elementCount]
+                + Array(shape[(range.upperBound + 1)...]))
     }
 
     /// Removes an axis of length 1.
@@ -177,7 +180,8 @@ extension Tensor {
         require(repeats.count >= rank && repeats.allSatisfy { $0 >= 0 }, "tiled: counts \(repeats) for rank \(rank)")
         let source = [Int](repeating: 1, count: repeats.count - rank) + shape
         let split = reshaped(source.flatMap { [1, $0] })
-        return split.expanded(to: zip(repeats, source).flatMap { [$0, $1] }).reshaped(zip(repeats, source).map { $0 * $1 })
+        return split.expanded(to: zip(repeats, source).flatMap { [$0, $1] }).reshaped(
+            zip(repeats, source).map { $0 * $1 })
     }
 
     /// Repeats each element `count` times along `axis` (torch's repeat_interleave).

@@ -20,11 +20,21 @@ public enum TensorIndex: IndexExpression, Sendable {
 }
 
 extension Int: IndexExpression { public var tensorIndex: TensorIndex { .at(self) } }
-extension Range<Int>: IndexExpression { public var tensorIndex: TensorIndex { .range(lowerBound, upperBound, step: 1) } }
-extension ClosedRange<Int>: IndexExpression { public var tensorIndex: TensorIndex { .range(lowerBound, upperBound + 1, step: 1) } }
-extension PartialRangeFrom<Int>: IndexExpression { public var tensorIndex: TensorIndex { .range(lowerBound, nil, step: 1) } }
-extension PartialRangeUpTo<Int>: IndexExpression { public var tensorIndex: TensorIndex { .range(0, upperBound, step: 1) } }
-extension PartialRangeThrough<Int>: IndexExpression { public var tensorIndex: TensorIndex { .range(0, upperBound + 1, step: 1) } }
+extension Range<Int>: IndexExpression {
+    public var tensorIndex: TensorIndex { .range(lowerBound, upperBound, step: 1) }
+}
+extension ClosedRange<Int>: IndexExpression {
+    public var tensorIndex: TensorIndex { .range(lowerBound, upperBound + 1, step: 1) }
+}
+extension PartialRangeFrom<Int>: IndexExpression {
+    public var tensorIndex: TensorIndex { .range(lowerBound, nil, step: 1) }
+}
+extension PartialRangeUpTo<Int>: IndexExpression {
+    public var tensorIndex: TensorIndex { .range(0, upperBound, step: 1) }
+}
+extension PartialRangeThrough<Int>: IndexExpression {
+    public var tensorIndex: TensorIndex { .range(0, upperBound + 1, step: 1) }
+}
 
 extension Tensor {
     /// A part of the tensor, as a view: `x[0]`, `x[1..<3]`, `x[0..., 2]`, `x[TensorIndex.ellipsis, ..<4]`.
@@ -32,7 +42,9 @@ extension Tensor {
     public subscript(_ indices: any IndexExpression...) -> Tensor { sliced(indices.map(\.tensorIndex)) }
 
     func sliced(_ indices: [TensorIndex]) -> Tensor {
-        let consuming = indices.filter { if case .newAxis = $0 { false } else if case .ellipsis = $0 { false } else { true } }.count
+        let consuming = indices.filter {
+            if case .newAxis = $0 { false } else if case .ellipsis = $0 { false } else { true }
+        }.count
         require(consuming <= rank, "subscript: \(consuming) indices for shape \(shape)")
         var starts: [Int] = []
         var lengths: [Int] = []
@@ -70,7 +82,8 @@ extension Tensor {
                 let end = to.map(position) ?? n
                 require(
                     start >= 0 && end <= n && start <= end && step > 0,
-                    "subscript: range \(from)..<\(to.map(String.init) ?? "end") by \(step) does not fit axis \(axis) of shape \(shape)")
+                    "subscript: range \(from)..<\(to.map(String.init) ?? "end") by \(step) does not fit axis \(axis) of shape \(shape)"
+                )
                 starts.append(start)
                 lengths.append((end - start + step - 1) / step)
                 steps.append(step)
@@ -132,7 +145,8 @@ extension Tensor {
     public func reflectPadded(axis: Int, before: Int, after: Int) -> Tensor {
         let axis = normalized(axis: axis, rank: rank, "reflectPadded")
         let n = shape[axis]
-        require(before < n && after < n && before >= 0 && after >= 0, "reflectPadded: (\(before), \(after)) of length \(n)")
+        require(
+            before < n && after < n && before >= 0 && after >= 0, "reflectPadded: (\(before), \(after)) of length \(n)")
         return indexSelect(axis: axis, (-before..<n + after).map { $0 < 0 ? -$0 : $0 >= n ? 2 * (n - 1) - $0 : $0 })
     }
 

@@ -54,7 +54,9 @@ extension Tensor {
     }
     public static func zeros(_ shape: [Int], dtype: DType = .float32, device: Device = .default) -> Tensor {
         let tensor = Tensor(uninitialized: shape, dtype: dtype, device: device)
-        if tensor.storage.byteCount > 0 { tensor.pointer.initializeMemory(as: UInt8.self, repeating: 0, count: tensor.storage.byteCount) }
+        if tensor.storage.byteCount > 0 {
+            tensor.pointer.initializeMemory(as: UInt8.self, repeating: 0, count: tensor.storage.byteCount)
+        }
         return tensor
     }
     public static func ones(_ shape: [Int], dtype: DType = .float32, device: Device = .default) -> Tensor {
@@ -86,7 +88,8 @@ extension Tensor {
     ) -> Tensor {
         require(count >= 0, "linspace: count \(count) is negative")
         let step = count > 1 ? (end - start) / Double(count - 1) : 0
-        return Reference.make((0..<count).map { $0 == count - 1 && count > 1 ? end : start + Double($0) * step }, [count], dtype, device)
+        return Reference.make(
+            (0..<count).map { $0 == count - 1 && count > 1 ? end : start + Double($0) * step }, [count], dtype, device)
     }
     /// The identity matrix `[size, size]`.
     public static func eye(_ size: Int, dtype: DType = .float32, device: Device = .default) -> Tensor {

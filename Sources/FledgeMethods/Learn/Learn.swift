@@ -91,11 +91,12 @@ public struct Learn {
         }
         if recipe.pretraining != nil {
             // A random head would first undo what the features know already.
-            learning.head = LinearProbe(
-                features: try Inference.features(
-                    context.backbone, training.dataset.subset(learning.data.labelled), input: recipe.input),
-                labels: learning.data.labels, classes: classes
-            ).layer
+            learning.head =
+                LinearProbe(
+                    features: try Inference.features(
+                        context.backbone, training.dataset.subset(learning.data.labelled), input: recipe.input),
+                    labels: learning.data.labels, classes: classes
+                ).layer
         }
         let fixMatch = recipe.learning(fromSpreadLabels: spread != nil)
         choose(
@@ -103,7 +104,9 @@ public struct Learn {
                 "learning", "fixmatch, \(Recipe.length(fixMatch.training))",
                 why: "\(learning.data.labelled.count) labels and \(data.train.count) unlabelled samples together"))
         var learned = try FixMatch(fixMatch).learn(learning)
-        if spread != nil, let better = try SpreadLabels(context) { learned.model = better.voting(beside: learned.model) }
+        if spread != nil, let better = try SpreadLabels(context) {
+            learned.model = better.voting(beside: learned.model)
+        }
         curves += learned.curves
         warnings += learned.warnings
         try folder.checkIsWritable()

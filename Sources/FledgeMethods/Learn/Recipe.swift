@@ -30,7 +30,9 @@ struct Recipe {
         let samples = dataset.count
         if isLarge {
             choices.append(
-                .init("picture size", "\(Self.photoSize) pixels", why: "photos of several sizes; small enough to learn from in minutes on a CPU"))
+                .init(
+                    "picture size", "\(Self.photoSize) pixels",
+                    why: "photos of several sizes; small enough to learn from in minutes on a CPU"))
         }
 
         if settings.model != "auto" {

@@ -32,7 +32,8 @@ struct SpreadLabels {
         let known = members.map { isKnown.contains($0) ? training.dataset.labels[$0] : nil }
         features = try Inference.features(context.backbone, training.dataset.subset(members), input: training.input)
         let graph = LabelSpreadingGraph(features: features)
-        guard let accuracy = graph.crossValidatedAccuracy(known, classes: classes), accuracy >= Self.leastAccuracy else {
+        guard let accuracy = graph.crossValidatedAccuracy(known, classes: classes), accuracy >= Self.leastAccuracy
+        else {
             return nil
         }
         self.accuracy = accuracy

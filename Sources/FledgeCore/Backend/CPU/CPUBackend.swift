@@ -146,7 +146,8 @@ struct CPUBackend: Backend {
         let scale = scale.contiguous()
         let result = output(p.shape, like: p)
         fk_cross_entropy_grad(
-            p.data(), labels.data(Int64.self), scale.data(), Int64(p.shape[0]), Int64(p.shape[1]), Float(labelSmoothing),
+            p.data(), labels.data(Int64.self), scale.data(), Int64(p.shape[0]), Int64(p.shape[1]),
+            Float(labelSmoothing),
             Int64(ignoreIndex), result.data())
         return result
     }

@@ -89,7 +89,9 @@ enum Reference {
     }
 
     static func fill(_ tensor: Tensor, _ value: Double) {
-        func fill<T>(_ v: T) { tensor.pointer.assumingMemoryBound(to: T.self).update(repeating: v, count: tensor.count) }
+        func fill<T>(_ v: T) {
+            tensor.pointer.assumingMemoryBound(to: T.self).update(repeating: v, count: tensor.count)
+        }
         switch tensor.dtype {
         case .float32: fill(Float(value))
         case .float64: fill(value)
@@ -112,9 +114,14 @@ enum Reference {
 extension Int64 {
     /// Truncation towards zero; NaN becomes 0 and what does not fit the nearest bound.
     init(saturating value: Double) {
-        if value.isNaN { self = 0 }
-        else if value >= 0x1p63 { self = .max }
-        else if value <= -0x1p63 { self = .min }
-        else { self = Int64(value) }
+        if value.isNaN {
+            self = 0
+        } else if value >= 0x1p63 {
+            self = .max
+        } else if value <= -0x1p63 {
+            self = .min
+        } else {
+            self = Int64(value)
+        }
     }
 }

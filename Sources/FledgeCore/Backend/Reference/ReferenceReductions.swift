@@ -178,7 +178,9 @@ extension ReferenceBackend {
         var sums = [Double](repeating: 0, count: shape.elementCount)
         for o in 0..<outer {
             for (i, to) in index.enumerated() {
-                for j in 0..<inner { sums[(o * count + Int(to)) * inner + j] += values[(o * index.count + i) * inner + j] }
+                for j in 0..<inner {
+                    sums[(o * count + Int(to)) * inner + j] += values[(o * index.count + i) * inner + j]
+                }
             }
         }
         return Reference.make(sums, shape, source.dtype, source.device)
