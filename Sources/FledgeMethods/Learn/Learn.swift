@@ -102,7 +102,9 @@ public struct Learn {
         choose(
             .init(
                 "learning", "fixmatch, \(Recipe.length(fixMatch.training))",
-                why: "\(learning.data.labelled.count) labels and \(data.train.count) unlabelled samples together"))
+                why:
+                    "\(training.labelled.count) labels\(spread == nil ? "" : ", those spread from them"), and \(data.train.count) unlabelled samples together"
+            ))
         var learned = try FixMatch(fixMatch).learn(learning)
         if spread != nil, let better = try SpreadLabels(context) {
             learned.model = better.voting(beside: learned.model)
