@@ -82,7 +82,7 @@ final class LearningTests: XCTestCase {
         }
         // A fresh network's running statistics fit no data: features grow or shrink from layer to layer.
         try Inference.adaptStatistics(context.backbone, context.data.dataset, input: context.input, seed: 0)
-        let statistics = context.backbone.buffers().first { $0.name.hasSuffix("runningVar") }!
+        let statistics = try XCTUnwrap(context.backbone.buffers().first { $0.name.hasSuffix("running_var") })
         XCTAssertGreaterThan((statistics.item.value - 1).abs().max().item(), 0.01)
 
         let probe = try LinearProbe(features: features(), labels: context.data.labels, classes: 10)
