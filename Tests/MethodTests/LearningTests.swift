@@ -93,8 +93,8 @@ final class LearningTests: XCTestCase {
         config.training.steps = 1
         config.training.learningRate = 0
         let found = try Digits.accuracy(FixMatch(config).learn(context).model.probabilities(of: Digits.test()))
-        // One batch without a step of the weights moves the running statistics a little.
-        XCTAssertEqual(found, expected, accuracy: 0.02)
+        // One batch moves the running statistics a little, and no weight. A fresh head would be right by chance.
+        XCTAssertEqual(found, expected, accuracy: 0.1)
         XCTAssertGreaterThan(found, 0.6)
     }
 
