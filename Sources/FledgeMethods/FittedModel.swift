@@ -154,16 +154,11 @@ public enum Inference {
     public static func features(
         _ backbone: any Backbone, _ dataset: any Dataset, input: InputSpec, batchSize: Int = 256
     ) throws -> Tensor {
-        let wasTraining = backbone.modules().map { ($0.item as? any ModeSwitching)?.isTraining ?? false }
-        backbone.eval()
-        defer {
-            for (module, mode) in zip(backbone.modules(), wasTraining) {
-                (module.item as? any ModeSwitching)?.isTraining = mode
-            }
-        }
         var parts: [Tensor] = []
-        try forEachBatch(of: dataset, input, batchSize) { batch in
-            parts.append(noGradient { backbone(batch.tensor()) })
+        try withMode(of: backbone, training: false) {
+            try forEachBatch(of: dataset, input, batchSize) { batch in
+                parts.append(noGradient { backbone(batch.tensor()) })
+            }
         }
         return concatenate(parts)
     }
@@ -185,10 +180,20 @@ public enum Inference {
         guard backbone.modules().contains(where: { $0.item is BatchNorm }) else { return }
         var random = RandomSource(seed: seed).stream("statistics")
         let some = random.permutation(dataset.count).prefix(limit)
-        backbone.train()
-        try forEachBatch(of: dataset.subset(Array(some)), input, min(256, some.count)) { batch in
-            if batch.count > 1 { noGradient { _ = backbone(batch.tensor()) } }
+        try withMode(of: backbone, training: true) {
+            try forEachBatch(of: dataset.subset(Array(some)), input, min(256, some.count)) { batch in
+                if batch.count > 1 { noGradient { _ = backbone(batch.tensor()) } }
+            }
         }
+    }
+
+    /// Runs `body` with the network in training or evaluation mode; afterwards every module is in its own mode again.
+    private static func withMode(of network: any Module, training: Bool, _ body: () throws -> Void) rethrows {
+        let switches = network.modules().compactMap { $0.item as? any ModeSwitching }
+        let modes = switches.map(\.isTraining)
+        if training { network.train() } else { network.eval() }
+        defer { for (module, mode) in zip(switches, modes) { module.isTraining = mode } }
+        try body()
     }
 
     private static func forEachBatch(

@@ -137,7 +137,9 @@ final class NumericGuardTests: XCTestCase {
         let settings = settings(40)
         var context = try Digits.context(perClass: 2, samples: 200)
         let bad = context.data.labelled[7]
-        context.data.dataset = try BadSample(context.data.dataset, bad)
+        context.data.dataset = WatchedDataset(context.data.dataset) { index, output in
+            if index == bad { output[3] = .nan }
+        }
         var config = Supervised.Config()
         (config.batchSize, config.training, config.view) = (4, settings, .plain)
         let trainer = Trainer(
@@ -147,32 +149,6 @@ final class NumericGuardTests: XCTestCase {
             XCTAssertEqual(origin?.module, "input labelled")
             XCTAssertTrue(origin?.finding.contains("sample \(bad) ") == true, "\(error)")
         }
-    }
-
-    private final class BadSample: Dataset {
-        let base: any Dataset
-        let bad: Int
-        init(_ base: any Dataset, _ bad: Int) throws {
-            self.base = base
-            self.bad = bad
-        }
-        var count: Int { base.count }
-        var labels: [Int?] { base.labels }
-        var classNames: [String] { base.classNames }
-        func id(of index: Int) -> String { base.id(of: index) }
-        func sampleShape(after augmentation: Augmentation) -> [Int] { base.sampleShape(after: augmentation) }
-        func write(
-            sample index: Int, augmentation: Augmentation, random: RandomSource, workspace: AugmentWorkspace,
-            into output: UnsafeMutableBufferPointer<Float>
-        ) throws {
-            try base.write(
-                sample: index, augmentation: augmentation, random: random, workspace: workspace, into: output)
-            if index == bad { output[3] = .nan }
-        }
-        func relabelled(_ labels: [Int?], classNames: [String]) -> any Dataset {
-            base.relabelled(labels, classNames: classNames)
-        }
-        func subset(_ indices: [Int]) -> any Dataset { base.subset(indices) }
     }
 
     func testSkipLeavesTheBatchOut() throws {

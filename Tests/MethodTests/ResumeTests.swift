@@ -37,42 +37,12 @@ final class ResumeTests: XCTestCase {
             var context = try Digits.context(perClass: 2, seed: 3, samples: 200)
             context.workers = workers
             context.folder = run
-            context.data.dataset = InterruptedDataset(context.data.dataset, interrupt)
+            // Reading fails in the middle of a step, as when a process is killed: what was not saved is lost.
+            context.data.dataset = WatchedDataset(context.data.dataset) { _, _ in try interrupt() }
             let result = try entry.make(nil, overrides).method.learn(context)
             try result.model.save(to: run.modelPath)
             return try FileBytes.read(run.modelPath)
         }
-    }
-
-    /// A dataset whose reading fails when `interrupt` says so: training stops in the middle of a step, as when a process
-    /// is killed. What was not saved is lost.
-    private final class InterruptedDataset: Dataset, @unchecked Sendable {
-        // Unchecked: with no worker threads, which is how it is used, only one thread reads.
-        private let base: any Dataset
-        private let interrupt: () throws -> Void
-
-        init(_ base: any Dataset, _ interrupt: @escaping () throws -> Void) {
-            self.base = base
-            self.interrupt = interrupt
-        }
-
-        var count: Int { base.count }
-        var labels: [Int?] { base.labels }
-        var classNames: [String] { base.classNames }
-        func id(of index: Int) -> String { base.id(of: index) }
-        func sampleShape(after augmentation: Augmentation) -> [Int] { base.sampleShape(after: augmentation) }
-        func write(
-            sample index: Int, augmentation: Augmentation, random: RandomSource, workspace: AugmentWorkspace,
-            into output: UnsafeMutableBufferPointer<Float>
-        ) throws {
-            try interrupt()
-            try base.write(
-                sample: index, augmentation: augmentation, random: random, workspace: workspace, into: output)
-        }
-        func relabelled(_ labels: [Int?], classNames: [String]) -> any Dataset {
-            InterruptedDataset(base.relabelled(labels, classNames: classNames), interrupt)
-        }
-        func subset(_ indices: [Int]) -> any Dataset { InterruptedDataset(base.subset(indices), interrupt) }
     }
 
     private final class Countdown {

@@ -119,10 +119,6 @@ extension CommandFailure {
                 status: status, what: "cannot \(error.kind == .unwritable ? "write" : "use") the weights",
                 place: error.file, why: (error.tensor.map { "tensor \($0): " } ?? "") + error.reason, next: error.advice
             )
-        case let error as FileError:
-            self.init(
-                status: status, what: "cannot \(error.operation) the file", place: error.path, why: error.reason,
-                next: "check the path and its permissions")
         case let error as OutOfMemory:
             let limit = error.limitBytes.map { "the limit is \($0 >> 20) MiB" } ?? "the system gave no more"
             self.init(

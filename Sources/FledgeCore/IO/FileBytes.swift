@@ -7,7 +7,7 @@
 #endif
 
 /// A file that could not be read, with the reason the system gave.
-public struct FileError: Error, Equatable, Sendable, CustomStringConvertible {
+public struct FileError: ExplainedError, Equatable {
     /// What was tried, such as "read".
     public var operation: String
     public var path: String
@@ -19,7 +19,10 @@ public struct FileError: Error, Equatable, Sendable, CustomStringConvertible {
         self.reason = reason
     }
 
-    public var description: String { "cannot \(operation) \(path): \(reason)" }
+    public var what: String { "cannot \(operation) the file" }
+    public var place: String? { path }
+    public var why: String? { reason }
+    public var next: String? { "check the path and its permissions" }
 }
 
 /// Whole files as bytes.

@@ -90,13 +90,11 @@ public struct Learn {
                 ))
         }
         if recipe.pretraining != nil {
-            // A random head would first undo what the features know already.
-            learning.head =
-                LinearProbe(
-                    features: try Inference.features(
-                        context.backbone, training.dataset.subset(learning.data.labelled), input: recipe.input),
-                    labels: learning.data.labels, classes: classes
-                ).layer
+            // A random head would first undo what the features know already. Every sample that took part in spreading
+            // is labelled now, and no other, so its features are there.
+            let features =
+                try spread?.features ?? Inference.features(context.backbone, labelled, input: recipe.input)
+            learning.head = LinearProbe(features: features, labels: learning.data.labels, classes: classes).layer
         }
         let fixMatch = recipe.learning(fromSpreadLabels: spread != nil)
         choose(
@@ -139,7 +137,7 @@ public struct Learn {
         }
         report.settings = try PlainValue(encoding: settings)
         report.environment = Engine.environment
-        report.samples = try SampleSheet.make(context, count: 24)
+        report.samples = try SampleSheet.make(context, fixMatch, count: 24)
         report.embedding = try EmbeddingPicture.make(learned.model, training, limit: 600)
         report.seconds = Date().timeIntervalSince(start)
         try folder.writeEnvironment(Engine.environment)

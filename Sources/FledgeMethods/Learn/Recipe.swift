@@ -4,7 +4,8 @@ import FledgeModels
 import FledgeTrain
 import Foundation
 
-/// What `learn` will do with this data, and why: every choice is made here, from the data's shape alone.
+/// What `learn` will do with this data, and why: every choice is made here, from the data's shape and from
+/// whether labels were seen to spread.
 struct Recipe {
     let modelName: String
     let input: InputSpec
@@ -132,7 +133,11 @@ struct Recipe {
         var learning = learning
         guard learning.training.minutes == 0, learning.training.steps == 0 else { return learning }
         learning.training.steps = fromSpreadLabels ? shortLearning : longLearning
-        if !fromSpreadLabels { learning.training.learningRate *= 2 }
+        // A rate that somebody chose stays.
+        let standard = LearnSettings().learning.training.learningRate
+        if !fromSpreadLabels, learning.training.learningRate == standard {
+            learning.training.learningRate = 2 * standard
+        }
         return learning
     }
 }

@@ -5,12 +5,19 @@ import FledgeTrain
 /// Training pictures as the network sees them: each labelled sample plain, gently and roughly changed.
 enum SampleSheet {
     /// - Returns: nil for tables.
-    static func make(_ context: LearningContext, count: Int) throws -> Report.SampleGrid? {
+    static func make(
+        _ context: LearningContext, _ settings: FixMatch.Config, count: Int
+    ) throws -> Report.SampleGrid? {
         guard context.input.isImage else { return nil }
         let size = context.input.size
         let views: [(String, Augmentation)] = [
-            ("plain", .none(size: size)), ("weak", .weak(size: size, flip: context.flip)),
-            ("strong", .strong(size: size, flip: context.flip)),
+            ("plain", .none(size: size)), ("weak", .weak(size: size, flip: context.flip, shift: context.shift)),
+            (
+                "strong",
+                .strong(
+                    size: size, flip: context.flip, shift: context.shift, magnitude: settings.magnitude,
+                    cutout: settings.cutout)
+            ),
         ]
         let samples = Array(context.data.labelled.prefix(count / views.count))
         var pictures: [Report.SampleGrid.Picture] = []

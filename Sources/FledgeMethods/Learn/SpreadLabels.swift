@@ -10,9 +10,10 @@ import FledgeTrain
 struct SpreadLabels {
     /// The share of the known labels that was found from the other half of them.
     let accuracy: Double
-    /// The samples that took part, their features [n, D], and n * classes label shares.
+    /// [n, D] of the samples that took part, in the order of the dataset.
+    let features: Tensor
+    /// These samples, and n * classes label shares.
     private let members: [Int]
-    private let features: Tensor
     private let shares: [Float]
     private let classes: Int
 

@@ -76,7 +76,6 @@ public struct FixMatch: Method {
         /// Running mean of the predictions, and the class shares of the labels, for distribution alignment.
         private let predicted: Buffer
         private let wanted: Tensor
-        private var norms: [BatchNorm] { classifier.modules().compactMap { $0.item as? BatchNorm } }
         var trained: any Module { classifier }
 
         init(_ config: Config, _ context: LearningContext) {
@@ -99,7 +98,7 @@ public struct FixMatch: Method {
             let labelled = batches["labelled"]!
             let (weak, strong) = (batches["unlabelled"]!.views[0], batches["unlabelled"]!.views[1])
 
-            // Labels for the unlabelled, from a pass that no gradient flows through: a third of the work is saved. Gentle
+            // Labels for the unlabelled, from a pass that no gradient flows through and none is computed for. Gentle
             // views look like what will be classified one day, so only they make the running statistics.
             let guess = noGradient { classifier(weak).softmax() }
             let target = config.distributionAlignment ? aligned(guess) : guess
@@ -118,6 +117,7 @@ public struct FixMatch: Method {
 
         /// Normalises by the batch without touching the running statistics.
         private func withoutStatistics<Result>(_ body: () -> Result) -> Result {
+            let norms = classifier.modules().compactMap { $0.item as? BatchNorm }
             for norm in norms { norm.updatesStatistics = false }
             defer { for norm in norms { norm.updatesStatistics = true } }
             return body()
