@@ -106,12 +106,18 @@ public struct LearningResult {
     /// Loss and other numbers over the steps.
     public var curves: [Report.Curve]
     public var steps: Int
+    /// Numbers about the result that need no test labels, by name: for the report.
+    public var metrics: [String: Double]
     public var warnings: [String]
 
-    public init(model: FittedModel, curves: [Report.Curve] = [], steps: Int = 0, warnings: [String] = []) {
+    public init(
+        model: FittedModel, curves: [Report.Curve] = [], steps: Int = 0, metrics: [String: Double] = [:],
+        warnings: [String] = []
+    ) {
         self.model = model
         self.curves = curves
         self.steps = steps
+        self.metrics = metrics
         self.warnings = warnings
     }
 }
@@ -122,6 +128,26 @@ public protocol Method {
     static var info: MethodInfo { get }
     init(_ config: Config)
     func learn(_ context: LearningContext) throws -> LearningResult
+}
+
+/// A method that trains by gradients: its task says what a step is.
+public protocol TrainedMethod: Method {
+    associatedtype Task: TrainingTask
+    var training: TrainingSettings { get }
+    /// - Throws: `MethodError` for data that the method cannot learn from.
+    func makeTask(_ context: LearningContext) throws -> Task
+    /// Parameters that are trained alike; nil: all of the task, with weight decay on matrices only.
+    func groups(_ task: Task) -> [ParameterGroup]?
+}
+
+extension TrainedMethod {
+    public func groups(_ task: Task) -> [ParameterGroup]? { nil }
+
+    /// Makes the task and trains it.
+    func train(_ context: LearningContext) throws -> (task: Task, trainer: Trainer) {
+        let task = try makeTask(context)
+        return (task, try context.train(task, training, title: Self.info.name, groups: groups(task)))
+    }
 }
 
 extension LearningContext {
@@ -143,6 +169,14 @@ extension LearningContext {
 }
 
 extension Trainer {
+    /// Mean of a logged number over the last hundred steps that logged it, or the last tenth of them if that is less;
+    /// nil when none did.
+    func lastMean(_ name: String) -> Double? {
+        guard let values = logs[name]?.values, !values.isEmpty else { return nil }
+        let last = values.suffix(max(1, min(100, values.count / 10)))
+        return last.reduce(0, +) / Double(last.count)
+    }
+
     /// Loss and logs as curves of a report, thinned to at most `limit` points by averaging neighbours.
     public func curves(_ stage: String, limit: Int = 300) -> [Report.Curve] {
         func curve(_ name: String, _ steps: [Double], _ values: [Double]) -> Report.Curve {

@@ -5,9 +5,8 @@ import XCTest
 
 final class ProbeTests: XCTestCase {
     func testKNNValues() {
-        let bank = Tensor(LossValueTests.zb.map(Float.init), shape: [8, 6])
-        let queries = Tensor(
-            LossValueTests.table(4, 6) { cos(2 + 1.7 * $0 + 0.9 * $1 + 0.4 * $0 * $1) }.map(Float.init), shape: [4, 6])
+        let bank = Table.zb.tensor(.cpu, .float32)
+        let queries = Table.zq(4).tensor(.cpu, .float32)
         let probe = KNNProbe(
             features: bank, labels: [0, 0, 1, 1, 2, 2, 3, 3], classes: 4, k: 3, temperature: 0.1)
         let votes = probe.probabilities(queries)

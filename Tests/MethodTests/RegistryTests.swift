@@ -20,7 +20,9 @@ final class RegistryTests: XCTestCase {
         var found = 0
         for case let file as URL in files where file.pathExtension == "swift" {
             let text = try String(contentsOf: file, encoding: .utf8)
-            for match in text.matches(of: /(?:struct|class|enum) (\w+)\s*:\s*(?:[\w, ]+, )?Method\b/) {
+            for match in text.matches(
+                of: /(?:struct|class|enum) (\w+)\s*:\s*(?:[\w, ]+, )?(?:Method|TrainedMethod|Pretraining)\b/)
+            {
                 found += 1
                 XCTAssertTrue(
                     registry.contains("MethodEntry(\(match.1).self)"),
@@ -71,13 +73,28 @@ final class RegistryTests: XCTestCase {
 
     // MARK: Running
 
+    /// Settings for a try: those of them that the method has.
+    private func small(_ entry: MethodEntry) throws -> [String] {
+        let names = Set(try entry.fields().map(\.name))
+        // A low threshold, so that guesses count from the first step.
+        return ["training.steps=3", "batchSize=16", "threshold=0.1"].filter {
+            names.contains(String($0.prefix { $0 != "=" }))
+        }
+    }
+
+    private func makeTrainer<M: TrainedMethod>(
+        of method: M, _ context: LearningContext, _ settings: TrainingSettings
+    ) throws -> Trainer {
+        let task = try method.makeTask(context)
+        return Trainer(
+            task, data: context.data, settings: settings, seed: 5, groups: method.groups(task))
+    }
+
     /// Few steps on few pictures.
     private func learn(_ entry: MethodEntry, seed: UInt64 = 3, workers: Int = 1) throws -> LearningResult {
-        let names = Set(try entry.fields().map(\.name))
-        let quick = ["training.steps=3", "batchSize=16"].filter { names.contains(String($0.prefix { $0 != "=" })) }
         var context = try Digits.context(perClass: 2, seed: seed, samples: 200)
         context.workers = workers
-        return try entry.make(nil, quick).method.learn(context)
+        return try entry.make(nil, small(entry)).method.learn(context)
     }
 
     private func bytes(_ model: FittedModel) throws -> [UInt8] {
@@ -139,41 +156,17 @@ final class RegistryTests: XCTestCase {
 
     private struct Interrupted: Error {}
 
-    /// The task of a method that trains, and its settings, for six steps.
-    private typealias Training = (TrainingSettings, LearningContext) -> any TrainingTask
-    private let trainings: [String: Training] = [
-        "supervised": { settings, context in
-            var config = Supervised.Config()
-            (config.batchSize, config.training) = (16, settings)
-            return Supervised.Task(config, context)
-        },
-        "simclr": { settings, context in
-            var config = SimCLR.Config()
-            (config.batchSize, config.training) = (16, settings)
-            return SimCLR.Task(config, context)
-        },
-        "fixmatch": { settings, context in
-            var config = FixMatch.Config()
-            (config.batchSize, config.threshold, config.training) = (16, 0.1, settings)
-            return FixMatch.Task(config, context)
-        },
-    ]
-
-    func testEveryTrainingMethodHasATaskHere() throws {
-        let trained = try Methods.all.filter { try $0.fields().contains { $0.name == "training.steps" } }
-        XCTAssertEqual(Set(trained.map(\.info.name)), Set(trainings.keys))
-    }
-
     /// Six steps are the same as three, a checkpoint, and three more in a new process.
     func testTrainingContinuesExactly() throws {
-        for (name, make) in trainings.sorted(by: { $0.key < $1.key }) {
+        for entry in Methods.all {
+            guard let method = try entry.make(nil, small(entry)).method as? any TrainedMethod else { continue }
             for optimizer in [TrainingSettings.OptimizerName.adamw, .sgd] {
                 var settings = TrainingSettings()
                 (settings.steps, settings.optimizer, settings.averaging) = (6, optimizer, 0.9)
                 (settings.learningRate, settings.warmup, settings.accumulation) = (0.01, 0.2, 2)
                 func trainer() throws -> Trainer {
                     let context = try Digits.context(perClass: 2, samples: 200)
-                    return Trainer(make(settings, context), data: context.data, settings: settings, seed: 5)
+                    return try makeTrainer(of: method, context, settings)
                 }
                 let whole = try trainer()
                 try whole.run()
@@ -192,7 +185,7 @@ final class RegistryTests: XCTestCase {
                 try Safetensors.save(whole.state(), to: folder.path + "/whole")
                 XCTAssertEqual(
                     try FileBytes.read(folder.path + "/continued"), try FileBytes.read(folder.path + "/whole"),
-                    "\(name), \(optimizer)")
+                    "\(entry.info.name), \(optimizer)")
             }
         }
     }

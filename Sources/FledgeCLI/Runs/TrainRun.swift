@@ -75,6 +75,7 @@ struct TrainRun: Settings {
         report.labelsPerClass = labelsPerClass
         report.trainSamples = opened.train.count
         report.curves = result.curves
+        report.metrics = result.metrics
         report.warnings = result.warnings
         report.setAside(opened.damaged)
         report.settings = description.value

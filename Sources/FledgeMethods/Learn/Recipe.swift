@@ -81,10 +81,10 @@ struct Recipe {
         }
         if !flip {
             // Letters and digits are never mirrored, but written a little turned and slanted.
-            let standard = SimCLR.Config()
-            if pretraining.rotation == standard.rotation { pretraining.rotation = 15 }
-            if pretraining.shear == standard.shear { pretraining.shear = 10 }
-            if pretraining.cropScale == standard.cropScale { pretraining.cropScale = 0.5 }
+            let standard = ViewSettings()
+            if pretraining.views.rotation == standard.rotation { pretraining.views.rotation = 15 }
+            if pretraining.views.shear == standard.shear { pretraining.views.shear = 10 }
+            if pretraining.views.cropScale == standard.cropScale { pretraining.views.cropScale = 0.5 }
         }
 
         var learning = settings.learning

@@ -3,19 +3,17 @@ import FledgeData
 import FledgeModels
 import FledgeNN
 import FledgeTrain
+import Foundation
 
 /// SimCLR: two random views of a picture must recognise each other among all views of the batch (Chen et al. 2020, "A
 /// simple framework for contrastive learning of visual representations").
-public struct SimCLR: Method {
+public struct SimCLR: Pretraining {
     public struct Config: Settings {
         public var batchSize = 256
         public var temperature = 0.5
         public var hiddenSize = 256
         public var projectionSize = 64
-        public var cropScale = 0.2
-        public var jitter = 0.5
-        public var rotation = 0.0
-        public var shear = 0.0
+        public var views = ViewSettings()
         public var training = TrainingSettings()
 
         public init() {
@@ -30,16 +28,11 @@ public struct SimCLR: Method {
             "temperature": "divides the similarities; lower looks harder at near misses",
             "hiddenSize": "width of the projection head",
             "projectionSize": "length of the vectors that are compared",
-            "cropScale": "smallest share of the area that a random crop keeps",
-            "jitter": "strength of the colour jitter",
-            "rotation": "largest turn of a view, in degrees; not in the paper, and good for letters and digits",
-            "shear": "largest slant of a view, in degrees; likewise",
         ]
 
         public static let ranges: [String: SettingRange] = [
             "batchSize": .within(2...65536), "temperature": .within(0.001...1000), "hiddenSize": .within(1...65536),
-            "projectionSize": .within(1...65536), "cropScale": .above(0, upTo: 1), "jitter": .within(0...1),
-            "rotation": .within(0...180), "shear": .within(0...60),
+            "projectionSize": .within(1...65536),
         ]
     }
 
@@ -47,65 +40,61 @@ public struct SimCLR: Method {
         "simclr", .selfSupervised,
         summary: "Two random views of a picture must recognise each other among all others.",
         paper: "Chen et al. 2020, A simple framework for contrastive learning of visual representations",
-        needs: [.unlabelled, .images])
+        needs: [.unlabelled])
 
     let config: Config
     public init(_ config: Config) { self.config = config }
+    public var training: TrainingSettings { config.training }
 
-    public func learn(_ context: LearningContext) throws -> LearningResult {
-        guard context.input.isImage else { throw MethodError.needsImages(Self.info.name) }
-        let task = Task(config, context)
-        let trainer = try context.train(task, config.training, title: "simclr")
-        let model = FittedModel(
-            backbone: context.backbone, modelName: context.modelName, method: Self.info.name,
-            classNames: context.data.classNames, input: context.input)
-        model.eval()
-        return LearningResult(
-            model: model, curves: trainer.curves("simclr"), steps: trainer.step,
-            warnings: task.deadSteps.map { "the augmentation \($0) cannot change one-channel pictures" })
-    }
+    public func makeTask(_ context: LearningContext) -> Task { Task(config, context) }
 
-    final class Task: TrainingTask {
-        let backbone: any Backbone
+    public final class Task: PretrainingTask {
+        public let backbone: any Backbone
         let projection: Sequential
-        let feeds: [Feed]
-        let deadSteps: [String]
+        public let feeds: [Feed]
+        public let warnings: [String]
+        public let ruler: LossRuler?
         private let temperature: Double
 
         init(_ config: Config, _ context: LearningContext) {
             backbone = context.backbone
             temperature = config.temperature
             var random = context.random("projection")
-            projection = Sequential(
-                Linear(backbone.featureCount, config.hiddenSize, bias: false, random: &random),
-                BatchNorm(config.hiddenSize), ReLU(),
-                Linear(config.hiddenSize, config.projectionSize, bias: false, random: &random),
-                BatchNorm(config.projectionSize))
-            let isGrey = context.input.channels == 1
-            var view = Augmentation.simclr(
-                size: context.input.size, strength: config.jitter, scale: config.cropScale...1, flip: context.flip,
-                grayscale: !isGrey)
-            if config.rotation > 0 { view.steps.append(.rotation(degrees: config.rotation)) }
-            if config.shear > 0 { view.steps.append(.shear(degrees: config.shear)) }
-            deadSteps = view.inactiveSteps(channels: context.input.channels)
-            let normal = context.input.normalized(view)
-            feeds = [Feed("pictures", from: .everything, batchSize: config.batchSize, views: [normal, normal])]
+            projection = projector(
+                [backbone.featureCount, config.hiddenSize, config.projectionSize], random: &random)
+            let views = context.randomViews(config.views)
+            warnings = context.deadAugmentations(views)
+            feeds = [Feed("pictures", from: .everything, batchSize: config.batchSize, views: views)]
+            let batch = Double(min(config.batchSize, context.data.dataset.count))
+            let others = 2 * batch - 2, d = Double(config.projectionSize), t = temperature
+            ruler = LossRuler(
+                uninformative: log(2 * batch - 1),
+                // Partners alike, all others independent.
+                floor: log(exp(1 / t) + others * exp(1 / (2 * d * t * t))) - 1 / t, formula: "ln(2B - 1)")
         }
 
-        func step(_ batches: [String: TrainingBatch], _ context: StepContext) throws -> StepOutput {
+        public func step(_ batches: [String: TrainingBatch], _ context: StepContext) throws -> StepOutput {
             let views = batches["pictures"]!.views
             // Both views share one pass, and so the statistics of batch normalisation, as in the official code.
             let z = projection(backbone(concatenate(views))).split(2, axis: 0)
-            let loss = ntXent(z[0], z[1], temperature: temperature)
-            return StepOutput(loss, [("spread", spread(z[0]))])
-        }
-
-        /// How far apart the unit vectors lie, as a share of what independent ones show: near 0 means collapse.
-        private func spread(_ z: Tensor) -> Double {
-            noGradient {
-                let unit = z.detached().l2Normalized(axis: -1)
-                return unit.standardDeviation(axes: [0]).mean().item() * Double(z.shape[1]).squareRoot()
-            }
+            return StepOutput(ntXent(z[0], z[1], temperature: temperature), [("spread", spread(z[0]))])
         }
     }
+}
+
+/// The normalised temperature-scaled cross-entropy of SimCLR (Chen et al. 2020, equation 1), averaged over both views.
+///
+/// Each view must pick its partner among all other views of the batch by cosine similarity.
+/// - Parameters:
+///   - a, b: [B, D], the two views of the same B samples; any length, normalised here.
+///   - temperature: divides the similarities.
+public func ntXent(_ a: Tensor, _ b: Tensor, temperature: Double) -> Tensor {
+    require(a.shape == b.shape && a.rank == 2, "ntXent: views of shapes \(a.shape) and \(b.shape)")
+    let batch = a.shape[0]
+    let z = concatenate([a, b]).l2Normalized(axis: -1)
+    // A view is not its own candidate.
+    let itself = Tensor.eye(2 * batch, dtype: z.dtype, device: z.device) .> 0.5
+    let similarities = (z.matmul(z.transposed()) * (1 / temperature)).maskedFill(itself, -1e9)
+    let partners = Tensor((0..<2 * batch).map { ($0 + batch) % (2 * batch) }, device: z.device)
+    return crossEntropy(similarities, partners)
 }

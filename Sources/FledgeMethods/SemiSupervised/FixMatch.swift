@@ -6,7 +6,7 @@ import FledgeTrain
 
 /// FixMatch: what the network says with confidence of a gently changed sample is the label of the roughly changed one
 /// (Sohn et al. 2020, "FixMatch: simplifying semi-supervised learning with consistency and confidence").
-public struct FixMatch: Method {
+public struct FixMatch: TrainedMethod {
     public struct Config: Settings {
         public var batchSize = 64
         public var unlabelledRatio = 3
@@ -53,30 +53,35 @@ public struct FixMatch: Method {
 
     let config: Config
     public init(_ config: Config) { self.config = config }
+    public var training: TrainingSettings { config.training }
+
+    public func makeTask(_ context: LearningContext) -> Task { Task(config, context) }
+
+    public func groups(_ task: Task) -> [ParameterGroup]? {
+        task.classifier.groups(settings: training, backboneRate: config.backboneRate)
+    }
 
     public func learn(_ context: LearningContext) throws -> LearningResult {
-        let task = Task(config, context)
-        let groups = task.classifier.groups(settings: config.training, backboneRate: config.backboneRate)
-        let trainer = try context.train(task, config.training, title: "fixmatch", groups: groups)
+        let (task, trainer) = try train(context)
         var warnings: [String] = []
-        let mask = trainer.logs["mask rate"]?.values.suffix(100) ?? []
-        if !mask.isEmpty, mask.reduce(0, +) / Double(mask.count) < 0.05 {
+        if let mask = trainer.lastMean("mask rate"), mask < 0.05 {
             warnings.append(
                 "fewer than 5 % of the unlabelled samples were confident enough at the end; try --set threshold=0.8 or more steps"
             )
         }
         return try trainer.finished(
-            task.classifier, context, method: Self.info.name, curves: trainer.curves("fixmatch"), warnings: warnings)
+            task.classifier, context, method: Self.info.name, curves: trainer.curves(Self.info.name),
+            warnings: warnings)
     }
 
-    final class Task: TrainingTask {
+    public final class Task: TrainingTask {
         let classifier: Classifier
-        let feeds: [Feed]
+        public let feeds: [Feed]
         private let config: Config
         /// Running mean of the predictions, and the class shares of the labels, for distribution alignment.
         private let predicted: Buffer
         private let wanted: Tensor
-        var trained: any Module { classifier }
+        public var trained: any Module { classifier }
 
         init(_ config: Config, _ context: LearningContext) {
             self.config = config
@@ -94,7 +99,7 @@ public struct FixMatch: Method {
             wanted = Tensor(context.data.labels).oneHot(classes: classes).mean(axis: 0)
         }
 
-        func step(_ batches: [String: TrainingBatch], _ context: StepContext) throws -> StepOutput {
+        public func step(_ batches: [String: TrainingBatch], _ context: StepContext) throws -> StepOutput {
             let labelled = batches["labelled"]!
             let (weak, strong) = (batches["unlabelled"]!.views[0], batches["unlabelled"]!.views[1])
 

@@ -8,7 +8,7 @@ import FledgeTrain
 ///
 /// Options for fine-tuning: a frozen backbone, lower rates for earlier layers, and L2-SP, which pulls the weights to
 /// where they started instead of to zero (Li et al. 2018, "Explicit inductive bias for transfer learning").
-public struct Supervised: Method {
+public struct Supervised: TrainedMethod {
     public struct Config: Settings {
         public enum View: String, Codable, Sendable, CaseIterable { case plain, weak, strong }
 
@@ -49,23 +49,28 @@ public struct Supervised: Method {
 
     let config: Config
     public init(_ config: Config) { self.config = config }
+    public var training: TrainingSettings { config.training }
 
-    public func learn(_ context: LearningContext) throws -> LearningResult {
-        let task = Task(config, context)
-        let groups = task.classifier.groups(
-            settings: config.training, backboneRate: config.backboneRate, layerDecay: config.layerDecay)
-        let trainer = try context.train(task, config.training, title: "supervised", groups: groups)
-        return try trainer.finished(
-            task.classifier, context, method: Self.info.name, curves: trainer.curves("supervised"))
+    public func makeTask(_ context: LearningContext) -> Task { Task(config, context) }
+
+    public func groups(_ task: Task) -> [ParameterGroup]? {
+        task.classifier.groups(
+            settings: training, backboneRate: config.backboneRate, layerDecay: config.layerDecay)
     }
 
-    final class Task: TrainingTask {
+    public func learn(_ context: LearningContext) throws -> LearningResult {
+        let (task, trainer) = try train(context)
+        return try trainer.finished(
+            task.classifier, context, method: Self.info.name, curves: trainer.curves(Self.info.name))
+    }
+
+    public final class Task: TrainingTask {
         let classifier: Classifier
-        let feeds: [Feed]
+        public let feeds: [Feed]
         private let config: Config
         /// L2-SP's term of the loss. A function, because a module may not hold parameters inside a struct.
         private let pull: (() -> Tensor)?
-        var trained: any Module { classifier }
+        public var trained: any Module { classifier }
 
         init(_ config: Config, _ context: LearningContext) {
             self.config = config
@@ -84,7 +89,7 @@ public struct Supervised: Method {
             if config.freezeBackbone { context.backbone.freeze() }
         }
 
-        func step(_ batches: [String: TrainingBatch], _ context: StepContext) throws -> StepOutput {
+        public func step(_ batches: [String: TrainingBatch], _ context: StepContext) throws -> StepOutput {
             let batch = batches["labelled"]!
             let logits = classifier(batch.views[0])
             var loss = crossEntropy(logits, batch.labels, labelSmoothing: config.labelSmoothing)

@@ -85,12 +85,12 @@ public final class ExponentialMovingAverage {
 
 extension Module {
     /// Moves every parameter towards its namesake in `leader`: value = decay * value + (1 - decay) * leader's. Buffers
-    /// are copied. The momentum encoder of MoCo, BYOL and DINO. Stops when the two differ in names or shapes.
+    /// are left alone: a teacher in training mode has running statistics of its own. The momentum encoder of MoCo, BYOL
+    /// and DINO. Stops when the two differ in names or shapes.
     public func follow(_ leader: any Module, decay: Double) {
         let (mine, theirs) = (ModuleWalk(self), ModuleWalk(leader))
         require(
-            mine.parameters.map(\.name) == theirs.parameters.map(\.name)
-                && mine.buffers.map(\.name) == theirs.buffers.map(\.name),
+            mine.parameters.map(\.name) == theirs.parameters.map(\.name),
             "follow: \(type(of: self)) and \(type(of: leader)) hold parameters of different names")
         for (own, other) in zip(mine.parameters, theirs.parameters) {
             require(
@@ -98,7 +98,6 @@ extension Module {
                 "follow: \(own.name) has shape \(own.item.shape), the leader's \(other.item.shape)")
             own.item.update { FledgeNN.follow(&$0, other.item.value, decay) }
         }
-        for (own, other) in zip(mine.buffers, theirs.buffers) { own.item.value = other.item.value }
     }
 }
 
