@@ -143,6 +143,9 @@ public protocol TrainedMethod: Method {
 extension TrainedMethod {
     public func groups(_ task: Task) -> [ParameterGroup]? { nil }
 
+    /// Whether training can be watched on labelled samples that it does not see.
+    public var classifies: Bool { Task.self is any ClassifyingTask.Type }
+
     /// Makes the task and trains it.
     func train(_ context: LearningContext) throws -> (task: Task, trainer: Trainer) {
         let task = try makeTask(context)

@@ -259,6 +259,35 @@ final class NumericGuardTests: XCTestCase {
         }
     }
 
+    func testBestWeightsByValidation() throws {
+        var settings = settings(20)
+        (settings.checkpoints.weights, settings.validationInterval, settings.averaging) = (.best, 4, 0)
+        // Far too fast: what it gains by training it loses for others.
+        (settings.optimizer, settings.learningRate, settings.schedule) = (.sgd, 0.5, .constant)
+        var context = try supervised(settings).1
+        let labelled = context.data.labelled
+        context.data.holdOut(share: 0.5, seed: 1)
+        XCTAssertEqual(Set(context.data.labelled).union(context.data.validation), Set(labelled))
+        XCTAssertTrue(Set(context.data.labelled).isDisjoint(with: context.data.validation))
+        let task = Supervised.Task(Supervised.Config(), context)
+        let trainer = Trainer(task, data: context.data, settings: settings, seed: 5, workers: 0)
+        let folder = try TemporaryFolder()
+        let run = try RunFolder.create(at: folder.path + "/run")
+        try run.writeSettings(["seed": 5])
+        try run.train(trainer, stage: "supervised")
+        let log = try XCTUnwrap(trainer.logs["validation loss"])
+        XCTAssertEqual(log.steps, [4, 8, 12, 16, 20])
+        let best = try XCTUnwrap(run.checkpoints.newest(stage: "supervised").checkpoint?.record.best)
+        XCTAssertEqual(best.loss, log.values.min())
+        XCTAssertEqual(Double(best.step), zip(log.steps, log.values).min { $0.1 < $1.1 }?.0)
+        // The weights are those that were measured then.
+        task.eval()
+        let samples = context.data.dataset.subset(context.data.validation)
+        let features = try Inference.features(task.classifier.backbone, samples, input: context.input)
+        let loss = crossEntropy(task.classifier.head(features), Tensor(samples.labels.compactMap { $0 })).item()
+        XCTAssertEqual(loss, best.loss, accuracy: 1e-4)
+    }
+
     /// The only cost of the guard in a sound step is one pass over the gradients.
     func testGuardCostsLittle() throws {
         for (model, batch) in [("small-conv", 64)] + (Study.isLong ? [("resnet18", 64)] : []) {

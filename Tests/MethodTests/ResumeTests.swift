@@ -28,17 +28,22 @@ final class ResumeTests: XCTestCase {
         }
 
         /// Runs to the end, or until `interrupt` throws, which is asked at every part of a batch.
-        func run(_ purpose: RunFolder.Purpose, workers: Int = 1, interrupt: @escaping () throws -> Void = {}) throws
-            -> [UInt8]
-        {
+        func run(
+            _ purpose: RunFolder.Purpose, workers: Int = 1,
+            interrupt: @escaping (_ isValidation: Bool) throws -> Void = { _ in }
+        ) throws -> [UInt8] {
             let run =
                 purpose == .new ? try RunFolder.create(at: path) : try RunFolder.open(at: path, for: purpose)
             try run.writeSettings(["overrides": overrides])
-            var context = try Digits.context(perClass: 2, seed: 3, samples: 200)
+            var context = try Digits.context(perClass: 4, seed: 3, samples: 200)
+            context.data.holdOut(share: 0.5, seed: 3)
             context.workers = workers
             context.folder = run
+            let validation = Set(context.data.validation)
             // Reading fails in the middle of a step, as when a process is killed: what was not saved is lost.
-            context.data.dataset = WatchedDataset(context.data.dataset) { _, _ in try interrupt() }
+            context.data.dataset = WatchedDataset(context.data.dataset) { index, _ in
+                try interrupt(validation.contains(index))
+            }
             let result = try entry.make(nil, overrides).method.learn(context)
             try result.model.save(to: run.modelPath)
             return try FileBytes.read(run.modelPath)
@@ -58,12 +63,13 @@ final class ResumeTests: XCTestCase {
         let settings = [
             "training.steps=14", "batchSize=16", "training.averaging=0.9", "training.accumulation=2",
             "training.checkpoints.steps=2", "training.checkpoints.minutes=0", "training.warmup=0.2", "threshold=0.1",
+            "training.validationInterval=3",
         ]
         for entry in Methods.all {
             let name = entry.info.name
             let whole = try Trial(entry, settings)
             let total = Countdown(.max)
-            let bytes = try whole.run(.new, workers: 0) { try total.tick() }
+            let bytes = try whole.run(.new, workers: 0) { _ in try total.tick() }
             let reads = Int.max - total.left
             // Read, interrupted at evenly spread samples: inside of batches, at their edges, between the halves of an
             // accumulated one, at the edge of an epoch.
@@ -71,12 +77,12 @@ final class ResumeTests: XCTestCase {
             for part in 1...parts {
                 let trial = try Trial(entry, settings)
                 let first = Countdown(min(reads * part / (parts + 1) + part, reads - 1))
-                XCTAssertThrowsError(try trial.run(.new, workers: 0) { try first.tick() }) {
+                XCTAssertThrowsError(try trial.run(.new, workers: 0) { _ in try first.tick() }) {
                     XCTAssertTrue($0 is Interrupted, "\(name): \($0)")
                 }
                 // And a second time while going on.
                 let second = Countdown(reads / 6)
-                _ = try? trial.run(.resume(allowChanged: false), workers: 0) { try second.tick() }
+                _ = try? trial.run(.resume(allowChanged: false), workers: 0) { _ in try second.tick() }
                 XCTAssertEqual(
                     try trial.run(.resume(allowChanged: false), workers: 2), bytes,
                     "\(name), interrupted at \(part)/\(parts + 1)")
@@ -86,6 +92,36 @@ final class ResumeTests: XCTestCase {
                 XCTAssertEqual(try lines(trial), try lines(whole), "\(name): every number once, in order")
             }
             Study.tell("K7: \(name), interrupted at \(parts) places and again while going on, the same bytes")
+        }
+    }
+
+    /// Watching changes nothing: a look that was interrupted is taken again.
+    func testInterruptedValidation() throws {
+        let settings = [
+            "training.steps=9", "batchSize=16", "training.checkpoints.steps=2", "training.validationInterval=3",
+            "training.averaging=0.9", "training.checkpoints.weights=best", "threshold=0.1",
+        ]
+        for entry in Methods.all {
+            let method = try entry.make(nil, []).method as? any TrainedMethod
+            // Methods without labels give every sample to training: none is read for validation alone.
+            guard let method, method.classifies, entry.info.needs == [.labels] else { continue }
+            let name = entry.info.name
+            let whole = try Trial(entry, settings)
+            let looks = Countdown(.max)
+            let bytes = try whole.run(.new, workers: 0) { if $0 { try looks.tick() } }
+            // Twenty samples, at steps 3, 6 and 9; a fingerprint of the data may read some beforehand.
+            XCTAssertGreaterThanOrEqual(Int.max - looks.left, 60, name)
+            for place in [25, 45, Int.max - looks.left - 1] {
+                let trial = try Trial(entry, settings)
+                let countdown = Countdown(place)
+                XCTAssertThrowsError(try trial.run(.new, workers: 0) { if $0 { try countdown.tick() } }, name)
+                XCTAssertEqual(try trial.run(.resume(allowChanged: false)), bytes, "\(name), at \(place)")
+                XCTAssertEqual(
+                    try String(contentsOfFile: trial.path + "/metrics.jsonl", encoding: .utf8),
+                    try String(contentsOfFile: whole.path + "/metrics.jsonl", encoding: .utf8), name)
+            }
+            let metrics = try String(contentsOfFile: whole.path + "/metrics.jsonl", encoding: .utf8)
+            XCTAssertEqual(metrics.components(separatedBy: "validation accuracy").count - 1, 3, name)
         }
     }
 
@@ -120,10 +156,12 @@ final class ResumeTests: XCTestCase {
 
     func testChangedSettingsAreRefusedOrMarked() throws {
         let entry = try Methods.entry(named: "supervised")
-        let settings = ["training.steps=4", "batchSize=16", "training.checkpoints.steps=2"]
+        let settings = [
+            "training.steps=4", "batchSize=16", "training.checkpoints.steps=2", "training.validationInterval=4",
+        ]
         let trial = try Trial(entry, settings)
         let countdown = Countdown(16 * 3 + 40)
-        XCTAssertThrowsError(try trial.run(.new, workers: 0) { try countdown.tick() })
+        XCTAssertThrowsError(try trial.run(.new, workers: 0) { _ in try countdown.tick() })
         let yaml = try String(contentsOfFile: trial.path + "/run.yaml", encoding: .utf8)
 
         func open(_ allow: Bool, _ settings: [String: Int]) throws -> RunFolder {

@@ -20,6 +20,12 @@ struct Train: ParsableCommand {
     @Option(help: "How many labels of each class to use. Default: all there are.")
     var labelsPerClass: Int?
 
+    @Option(
+        help: ArgumentHelp(
+            "Share of the labelled samples that is held out to watch training by, and to keep the best weights with "
+                + "--set training.checkpoints.weights=best.", valueName: "share"))
+    var validation = 0.0
+
     @Option(help: "Decides which labels, starting weights, order and augmentation.")
     var seed = 0
 
@@ -49,6 +55,7 @@ struct Train: ParsableCommand {
 
     func validate() throws {
         if let labelsPerClass, labelsPerClass < 1 { throw ValidationError("--labels-per-class must be 1 or more") }
+        if !(0..<1).contains(validation) { throw ValidationError("--validation must be at least 0 and below 1") }
         if seed < 0 { throw ValidationError("--seed must be 0 or more") }
         if !(0...64).contains(workers) { throw ValidationError("--workers must be at least 0 and at most 64") }
     }
@@ -66,6 +73,7 @@ struct Train: ParsableCommand {
         run.weights = network.weights
         run.imageSize = network.imageSize
         run.labelsPerClass = labelsPerClass
+        run.validation = validation
         run.seed = seed
         run.flip = flip
         run.workers = workers

@@ -14,6 +14,7 @@ struct TrainRun: Settings {
     var weights: String?
     var imageSize: Int?
     var labelsPerClass: Int?
+    var validation = 0.0
     var seed = 0
     var flip: Bool?
     var workers = 1
@@ -23,6 +24,7 @@ struct TrainRun: Settings {
         "workingFolder": "where the command was given; relative paths begin there", "model": "of `fledge models`",
         "weights": "starting weights", "imageSize": "side that pictures are brought to",
         "labelsPerClass": "how many labels of each class are used; none means all",
+        "validation": "share of the labelled samples that is held out to watch training by",
         "seed": "decides labels, starting weights, order and augmentation",
         "flip": "whether a mirrored picture keeps its class", "workers": "threads that prepare batches",
     ]
@@ -51,7 +53,15 @@ struct TrainRun: Settings {
 
         let folder = try makeFolder()
         folder.warn = output.warn
-        let training = TrainingData(dataset: opened.train, labelled: labelled, input: input)
+        var training = TrainingData(dataset: opened.train, labelled: labelled, input: input)
+        if validation > 0 {
+            guard let trained = learner as? any TrainedMethod, trained.classifies else {
+                throw CommandFailure.usage(
+                    "\(method) cannot be watched on validation samples", why: "it trains no classifier",
+                    next: "leave --validation out, and measure with `fledge evaluate`")
+            }
+            training.holdOut(share: validation, seed: UInt64(seed))
+        }
         var context = LearningContext(data: training, backbone: backbone, modelName: modelName, seed: UInt64(seed))
         context.flip = flip ?? (input.isImage && input.channels == 3)
         run.flip = context.flip

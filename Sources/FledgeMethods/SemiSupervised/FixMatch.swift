@@ -74,7 +74,7 @@ public struct FixMatch: TrainedMethod {
             warnings: warnings)
     }
 
-    public final class Task: TrainingTask {
+    public final class Task: ClassifyingTask {
         let classifier: Classifier
         public let feeds: [Feed]
         private let config: Config
@@ -98,6 +98,8 @@ public struct FixMatch: TrainedMethod {
             predicted = Buffer(.full([classes], 1 / Double(classes)))
             wanted = Tensor(context.data.labels).oneHot(classes: classes).mean(axis: 0)
         }
+
+        public func logits(_ x: Tensor) -> Tensor { classifier(x) }
 
         public func step(_ batches: [String: TrainingBatch], _ context: StepContext) throws -> StepOutput {
             let labelled = batches["labelled"]!

@@ -64,7 +64,7 @@ public struct Supervised: TrainedMethod {
             task.classifier, context, method: Self.info.name, curves: trainer.curves(Self.info.name))
     }
 
-    public final class Task: TrainingTask {
+    public final class Task: ClassifyingTask {
         let classifier: Classifier
         public let feeds: [Feed]
         private let config: Config
@@ -88,6 +88,8 @@ public struct Supervised: TrainedMethod {
                 ? DistanceFromStart(strength: config.l2sp, of: weights).callAsFunction : nil
             if config.freezeBackbone { context.backbone.freeze() }
         }
+
+        public func logits(_ x: Tensor) -> Tensor { classifier(x) }
 
         public func step(_ batches: [String: TrainingBatch], _ context: StepContext) throws -> StepOutput {
             let batch = batches["labelled"]!

@@ -79,6 +79,7 @@ extension TrainingData {
         add([dataset.count, labelled.count, classNames.count] + input.shape)
         add(labelled)
         add(labels)
+        add(validation)
         for name in classNames { hash.update(data: Data((name + "\n").utf8)) }
         let some = Array(stride(from: 0, to: dataset.count, by: Swift.max(1, dataset.count / 32)))
         let loader = Loader(

@@ -113,7 +113,7 @@ private final class StageRun {
         let isLast = trainer.settings.minutes == 0 && step >= trainer.totalSteps
         if StopSignal.takeSaveRequest(), !isLast { return try save() }
         if settings.weights == .best, step % interval == 0 {
-            let loss = meanLoss(of: interval)
+            let loss = record["validation loss"] ?? meanLoss(of: interval)
             if loss < best?.loss ?? .infinity { best = BestStep(step: step, loss: loss) }
             return isLast ? () : try save()
         }
@@ -124,7 +124,10 @@ private final class StageRun {
     }
 
     /// Steps between two looks for the best weights. Never by time: results must not depend on the machine's speed.
-    private var interval: Int { settings.steps > 0 ? settings.steps : max(1, trainer.totalSteps / 20) }
+    private var interval: Int {
+        if trainer.validation != nil { return trainer.validationInterval }
+        return settings.steps > 0 ? settings.steps : max(1, trainer.totalSteps / 20)
+    }
 
     private func meanLoss(of count: Int) -> Double {
         let last = trainer.losses.suffix(count)

@@ -8,6 +8,8 @@ public struct TrainingData: Sendable {
     /// The training split. Labels of samples outside `labelled` are never looked at.
     public var dataset: any Dataset
     public var labelled: [Int]
+    /// Labelled samples that training must not see, to watch it by; none of `labelled`.
+    public var validation: [Int] = []
     public var classNames: [String]
     public var input: InputSpec
 
@@ -20,6 +22,17 @@ public struct TrainingData: Sendable {
 
     /// The class of each labelled sample, in the order of `labelled`.
     public var labels: [Int] { labelled.map { dataset.labels[$0]! } }
+
+    /// Moves a share of the labelled samples of every class to `validation`. A class of two or more gives at least one
+    /// and keeps at least one.
+    /// - Parameter share: between 0 and 1, both left out.
+    public mutating func holdOut(share: Double, seed: UInt64) {
+        let all = labelled
+        let (rest, held) = dataset.subset(all).holdOut(
+            fraction: share, seed: RandomSource(seed: seed).stream("validation").key)
+        labelled = rest.map { all[$0] }
+        validation += held.map { all[$0] }
+    }
 }
 
 /// Runs a `TrainingTask`: batches, gradients, updates, schedule, averages, progress. Deterministic: the same settings,
@@ -44,6 +57,8 @@ public final class Trainer {
     let data: TrainingData
 
     let loaders: [(name: String, loader: Loader)]
+    /// nil without samples to watch, or for tasks that do not classify.
+    let validation: Validation?
     private let random: RandomSource
     private let schedule: Schedule
 
@@ -83,6 +98,14 @@ public final class Trainer {
             settings.averaging > 0
             ? ExponentialMovingAverage(of: task.trained, decay: settings.averaging, warmsUp: true) : nil
         schedule = settings.makeSchedule(steps: Trainer.resolution)
+        validation =
+            data.validation.isEmpty
+            ? nil : (task as? any ClassifyingTask).map { Validation($0, data, batchSize: 256, workers: workers) }
+    }
+
+    /// Updates between two looks at the validation samples.
+    var validationInterval: Int {
+        settings.validationInterval > 0 ? settings.validationInterval : max(1, totalSteps / 20)
     }
 
     /// The schedule is read at the share of training that is done, in this many parts, so that a limit in minutes works
@@ -132,6 +155,9 @@ public final class Trainer {
                 optimizer.step()
                 average?.update()
                 task.didUpdate(context)
+                if let validation, (step + 1) % validationInterval == 0 || step + 1 == totalSteps {
+                    numbers += try withAverages { try validation.measure() }
+                }
             } catch let failure as NumericFailure {
                 // Running statistics and queues took part in the step; nothing of it may stay.
                 for (buffer, value) in zip(buffers, values) { buffer.value = value }

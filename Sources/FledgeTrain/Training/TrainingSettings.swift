@@ -25,6 +25,7 @@ public struct TrainingSettings: Settings {
     public var clipNorm = 0.0
     public var accumulation = 1
     public var averaging = 0.0
+    public var validationInterval = 0
     public var onNumericFailure = NumericPolicy.stop
     public var checkpoints = CheckpointSettings()
 
@@ -44,6 +45,8 @@ public struct TrainingSettings: Settings {
         "clipNorm": "largest norm of the whole gradient; 0 means any",
         "accumulation": "batches whose gradients are averaged for one update",
         "averaging": "decay of the moving average of the weights that evaluation uses; 0 means none",
+        "validationInterval":
+            "updates between two looks at the validation samples, where there are any; 0 means a twentieth of the training",
         "onNumericFailure":
             "what happens when a loss or a gradient is no number: stop, skip the batch, or roll back to the last checkpoint and go on at half the learning rate",
     ]
@@ -52,6 +55,7 @@ public struct TrainingSettings: Settings {
         "steps": .atLeast(0), "epochs": .atLeast(0), "minutes": .atLeast(0), "learningRate": .atLeast(0),
         "momentum": .within(0..<1), "weightDecay": .atLeast(0), "warmup": .within(0..<1), "clipNorm": .atLeast(0),
         "accumulation": .atLeast(1), "averaging": .within(0..<1),
+        "validationInterval": .atLeast(0),
     ]
 }
 
@@ -73,7 +77,7 @@ public struct CheckpointSettings: Settings {
         "minutes": "saves after so many minutes; 0 saves by updates only. The end of a stage is always saved",
         "keep": "how many checkpoints of a stage are kept",
         "weights":
-            "which weights a stage ends with: the last, or those of the saved step with the lowest mean loss before it",
+            "which weights a stage ends with: the last, or those of the saved step with the lowest loss: on the validation samples, or without any the mean training loss before it",
         "onFullDisk": "what happens when the disk is full: stop, or wait until there is space",
     ]
 

@@ -87,3 +87,9 @@ extension TrainingTask {
     public func didUpdate(_ context: StepContext) {}
     public var trained: any Module { self }
 }
+
+/// A task whose network classifies: what it knows can be watched on samples that training does not see.
+public protocol ClassifyingTask: TrainingTask {
+    /// [N, classes] of a batch of plain views, in evaluation mode.
+    func logits(_ x: Tensor) -> Tensor
+}
