@@ -118,7 +118,8 @@ private struct Source {
     private var position = 0
     private var file: OpenFile?
 
-    private static let pieceSize = 1 << 17
+    // Below the size from which the allocator asks the system for each piece.
+    private static let pieceSize = 1 << 16
 
     init(_ path: String, options: DataOptions) throws {
         self.path = path
