@@ -23,7 +23,7 @@ public final class TemporaryFolder: Sendable {
 
     /// Writes a file, with the folders it lies in.
     public func write(_ name: String, _ bytes: [UInt8]) throws {
-        try folder((name as NSString).deletingLastPathComponent)
+        try folder(name.deletingLastPathComponent)
         try AtomicFile.write(bytes, to: path + "/" + name)
     }
 

@@ -19,7 +19,7 @@ public final class RunProject {
         guard FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder), isFolder.boolValue else {
             throw TrackError.noRuns(folder)
         }
-        let parent = (folder as NSString).deletingLastPathComponent
+        let parent = folder.deletingLastPathComponent
         database = try RunDatabase(path: (parent.isEmpty ? "." : parent) + "/fledge.db")
     }
 

@@ -40,7 +40,7 @@ public struct RunRecord: Codable, Equatable, Sendable {
     /// Reads the folder of a run, and every line of its `metrics.jsonl`.
     public static func read(_ path: String) -> (record: RunRecord, metrics: [MetricsFile.Entry]) {
         var record = RunRecord(
-            name: (path as NSString).lastPathComponent, path: path, status: .unreadable)
+            name: path.lastPathComponent, path: path, status: .unreadable)
         let hasSettings = record.readSettings()
         let hasReport = record.readReport()
         record.readEnvironment()

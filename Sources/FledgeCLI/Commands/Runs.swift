@@ -30,8 +30,8 @@ struct RunsCommand: ParsableCommand {
             while path.count > 1, path.hasSuffix("/") { path.removeLast() }
             guard path.contains("/") else { return try open(output).run(path) }
             var other = self
-            other.folder = (path as NSString).deletingLastPathComponent
-            return try other.open(output).run((path as NSString).lastPathComponent)
+            other.folder = path.deletingLastPathComponent
+            return try other.open(output).run(path.lastPathComponent)
         }
     }
 

@@ -1,3 +1,4 @@
+import FledgeCore
 import Foundation
 
 /// Tables of numbers.
@@ -41,7 +42,7 @@ enum TableCheck {
         var findings: [Finding] = []
         var rows = 0
         for table in tables {
-            let file = (table as NSString).lastPathComponent
+            let file = table.lastPathComponent
             do {
                 rows += try scan(table, named: file, options: options, into: &findings)
             } catch let error as DataError {

@@ -1,3 +1,4 @@
+import FledgeCore
 import Foundation
 
 /// The binary version of CIFAR-10 and CIFAR-100 (A. Krizhevsky 2009): records of one label byte (CIFAR-100: a coarse
@@ -19,11 +20,11 @@ enum CIFARReader {
     /// One file of records.
     static func openFile(_ location: DataLocation, _ options: DataOptions) throws -> OpenedData? {
         guard location.name.hasSuffix(".bin") else { return nil }
-        let folder = (location.path as NSString).deletingLastPathComponent
+        let folder = location.path.deletingLastPathComponent
         let place = folder.isEmpty ? "." : folder
         return try open(
             location, folder: place, files: try DataLocation.list(place).files,
-            train: [(location.path as NSString).lastPathComponent], test: [], options)
+            train: [location.path.lastPathComponent], test: [], options)
     }
 
     private static func open(

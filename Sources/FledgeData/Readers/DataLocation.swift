@@ -21,14 +21,14 @@ struct DataLocation {
     }
 
     /// The name without its folder, in lower case.
-    var name: String { (path as NSString).lastPathComponent.lowercased() }
+    var name: String { path.lastPathComponent.lowercased() }
 
     func child(_ name: String) -> String { path + "/" + name }
 
     /// What is there, for messages.
     var summary: String {
-        guard isFolder else { return "a file named \((path as NSString).lastPathComponent)" }
-        let kinds = Dictionary(grouping: files) { ($0 as NSString).pathExtension.lowercased() }
+        guard isFolder else { return "a file named \(path.lastPathComponent)" }
+        let kinds = Dictionary(grouping: files) { $0.pathExtension.lowercased() }
             .map { "\($0.value.count) \($0.key.isEmpty ? "without extension" : "." + $0.key)" }.sorted()
         return "a folder with \(folders.count) folders and \(files.count) files"
             + (kinds.isEmpty ? "" : " (\(kinds.joined(separator: ", ")))")
@@ -105,7 +105,7 @@ struct DataLocation {
         var path = folder
         var found: [Identity] = []
         while path.count > root.count {
-            path = (path as NSString).deletingLastPathComponent
+            path = path.deletingLastPathComponent
             if let identity = Identity(path) { found.append(identity) }
         }
         return found
@@ -113,7 +113,7 @@ struct DataLocation {
 
     /// Whether a file name has the extension of an image format that can be decoded.
     static func isImage(_ name: String) -> Bool {
-        ["jpg", "jpeg", "png"].contains((name as NSString).pathExtension.lowercased())
+        ["jpg", "jpeg", "png"].contains(name.pathExtension.lowercased())
     }
 
     private static func relative(_ path: String, to root: String) -> String { String(path.dropFirst(root.count + 1)) }

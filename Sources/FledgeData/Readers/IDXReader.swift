@@ -34,11 +34,11 @@ enum IDXReader {
     /// One IDX file of images, with its label file where there is one beside it.
     static func openFile(_ location: DataLocation, _ options: DataOptions) throws -> OpenedData? {
         guard isImageFile(location.name) || location.name.withoutGzip.contains("idx") else { return nil }
-        let folder = (location.path as NSString).deletingLastPathComponent
+        let folder = location.path.deletingLastPathComponent
         let place = folder.isEmpty ? "." : folder
         return try open(
             location, folder: place, files: try DataLocation.list(place).files,
-            train: (location.path as NSString).lastPathComponent, test: nil, validation: nil, options)
+            train: location.path.lastPathComponent, test: nil, validation: nil, options)
     }
 
     /// Reads the given files of one folder. Also used for the bundled set, whose values end at `whiteLevel`.

@@ -1,3 +1,4 @@
+import FledgeCore
 import Foundation
 
 /// Images named by a CSV table with a column of file names, a column of labels, and perhaps one of splits.
@@ -18,9 +19,9 @@ enum ImageTableReader {
     /// The table itself; images are looked for beside it.
     static func openFile(_ location: DataLocation, _ options: DataOptions) throws -> OpenedData? {
         guard TableReader.isTable(location.name), try header(of: location.path, options) != nil else { return nil }
-        let folder = (location.path as NSString).deletingLastPathComponent
+        let folder = location.path.deletingLastPathComponent
         return try open(
-            location, table: (location.path as NSString).lastPathComponent, folder: folder.isEmpty ? "." : folder,
+            location, table: location.path.lastPathComponent, folder: folder.isEmpty ? "." : folder,
             options)
     }
 

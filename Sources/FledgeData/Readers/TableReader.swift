@@ -1,3 +1,4 @@
+import FledgeCore
 import Foundation
 
 /// A CSV table of numbers with one column of classes. Missing or non-finite cells are refused, never guessed.
@@ -45,17 +46,17 @@ enum TableReader {
             notes: train.notes, train: try dataset(train))
         if let path = testSibling(of: location.path) {
             data.test = try dataset(Table(path, options: options, layout: train.layout))
-            data.notes.append("test split: \((path as NSString).lastPathComponent) beside it")
+            data.notes.append("test split: \(path.lastPathComponent) beside it")
         }
         return data
     }
 
     private static func testSibling(of path: String) -> String? {
-        let name = (path as NSString).lastPathComponent
+        let name = path.lastPathComponent
         guard let range = name.range(of: "train", options: [.caseInsensitive, .backwards]) else { return nil }
         let word = name[range] == "TRAIN" ? "TEST" : name[range] == "Train" ? "Test" : "test"
         let sibling = name.replacingCharacters(in: range, with: word)
-        let folder = (path as NSString).deletingLastPathComponent
+        let folder = path.deletingLastPathComponent
         let full = folder.isEmpty ? sibling : folder + "/" + sibling
         return FileManager.default.fileExists(atPath: full) ? full : nil
     }
