@@ -108,6 +108,23 @@ final class LearningTests: XCTestCase {
         XCTAssertGreaterThan(spread, linear + 0.05)
     }
 
+    /// Thin shares become as sure as they are said to be right, and stay what they were.
+    func testSharpenedShares() {
+        let shares: [Float] = [0.5, 0.3, 0.2, 0.2, 0.2, 0.6, 0.35, 0.33, 0.32]
+        for confidence in [0.4, 0.6, 0.9] {
+            let sure = SpreadLabels.sharpened(shares, classes: 3, confidence: confidence)
+            let rows = (0..<3).map { Array(sure[$0 * 3..<$0 * 3 + 3]) }
+            for row in rows { XCTAssertEqual(row.reduce(0, +), 1, accuracy: 1e-5) }
+            XCTAssertEqual(Double(rows.map { $0.max()! }.reduce(0, +)) / 3, confidence, accuracy: 1e-3)
+            XCTAssertEqual(
+                Metrics.predictions(scores: sure, classes: 3), Metrics.predictions(scores: shares, classes: 3))
+        }
+        // Shares of nothing stay nothing.
+        let certain = SpreadLabels.sharpened([1, 0, 0.6, 0.4], classes: 2, confidence: 0.9)
+        XCTAssertEqual(certain[..<2], [1, 0])
+        XCTAssertEqual(certain[2], 0.8, accuracy: 1e-3)
+    }
+
     /// Fine-tuning moves what it may: nothing below a frozen backbone, little against a strong pull.
     func testFineTuning() throws {
         func distance(_ change: (inout Supervised.Config) -> Void) throws -> Double {

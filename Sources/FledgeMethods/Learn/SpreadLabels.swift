@@ -1,6 +1,7 @@
 import FledgeCore
 import FledgeData
 import FledgeTrain
+import Foundation
 
 /// Spreading the known labels over the features of a network, where that is seen to work: it must find the labels it
 /// was not told (half of the known ones from the other half). No test sample and no hidden label takes part.
@@ -56,9 +57,36 @@ struct SpreadLabels {
 
     /// The model with the spread labels voting beside its head.
     func voting(beside model: FittedModel) -> FittedModel {
-        FittedModel(
+        // Labels that flowed far are spread thin. They are as sure of themselves as they were seen to be right.
+        let sure = Self.sharpened(shares, classes: classes, confidence: accuracy)
+        return FittedModel(
             backbone: model.backbone, head: model.head, bank: features,
-            distributions: Tensor(shares, shape: [members.count, classes]), modelName: model.modelName,
+            distributions: Tensor(sure, shape: [members.count, classes]), modelName: model.modelName,
             method: model.method, classNames: model.classNames, input: model.input)
+    }
+
+    /// Each row raised to the same power and made to sum to 1, so that the mean of the largest shares is `confidence`,
+    /// or as near as powers of 1/16 to 256 come.
+    /// - Parameter shares: rows * classes, each row summing to 1.
+    static func sharpened(_ shares: [Float], classes: Int, confidence: Double) -> [Float] {
+        let rows = shares.count / classes
+        func row(_ index: Int, _ power: Float) -> [Float] {
+            let values = shares[index * classes..<(index + 1) * classes]
+            let top = values.max()!
+            // Relative to the largest, which then is 1 and never nothing.
+            let raised = values.map { pow($0 / top, power) }
+            let total = raised.reduce(0, +)
+            return raised.map { $0 / total }
+        }
+        func meanOfLargest(_ power: Float) -> Double {
+            (0..<rows).reduce(0) { $0 + Double(row($1, power).max()!) } / Double(max(rows, 1))
+        }
+        var (low, high) = (-4.0, 8.0)
+        for _ in 0..<20 {
+            let middle = (low + high) / 2
+            if meanOfLargest(Float(exp2(middle))) < confidence { low = middle } else { high = middle }
+        }
+        let power = Float(exp2(high))
+        return (0..<rows).flatMap { row($0, power) }
     }
 }
