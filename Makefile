@@ -3,8 +3,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-quick test-onednn3 study-durability check lint format fuzz bench golden \
-	golden-models clean
+.PHONY: help setup build demo test test-quick test-onednn3 study-durability study-selfsupervised study-fewlabels \
+	check lint format fuzz bench golden golden-models clean
 
 # One set of flags for the command and for its tests, so that the package is compiled once. Tests train, hence release.
 SWIFT_FLAGS := -c release -Xswiftc -enable-testing
@@ -36,6 +36,14 @@ test-onednn3: setup ## Run the engine's tests against oneDNN 3 (fetches it from 
 study-durability: setup ## Kill, tear and flip at length: the figures of Docs/Reliability.md
 	FLEDGE_STUDY=1 SWIFT_BACKTRACE=enable=no swift test $(SWIFT_FLAGS) --disable-swift-testing \
 		--filter 'CheckpointDiskTests|DurabilityTests|ResumeTests|NumericGuardTests'
+
+study-selfsupervised: build ## Train every self-supervised method on DATA (digits) and measure its features: hours
+	Scripts/setup.sh python3
+	python3 Benchmarks/study.py $(or $(DATA),digits) --family self-supervised $(STUDY)
+
+study-fewlabels: build ## Train every method for few labels on DATA (digits) and measure it: hours
+	Scripts/setup.sh python3
+	python3 Benchmarks/study.py $(or $(DATA),digits) --family supervised --family semi-supervised $(STUDY)
 
 check: lint test ## Lint, then every test
 

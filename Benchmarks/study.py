@@ -1,0 +1,128 @@
+"""Trains every method of a family on one set of data and measures what it learned: `make study-selfsupervised`,
+`make study-fewlabels`.
+
+Self-supervised methods are measured by what their features are worth (nearest neighbours and a linear classifier with
+few labels, five draws), all others by the accuracy of the last checkpoint on the test split. Rows that the table holds
+already are not run again, so a study that was interrupted goes on. Results go to `Benchmarks/results` as CSV, one row
+for each run, and as Markdown, means and deviations over the seeds.
+"""
+
+import argparse
+import csv
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+COLUMNS = ["method", "data", "labels_per_class", "seed", "settings", "measure", "accuracy", "seconds"]
+
+
+def fledge(command, *arguments):
+    done = subprocess.run([command, *arguments, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(done.stderr.strip().replace("\n", " | ")[-300:])
+    return json.loads(done.stdout)
+
+
+def measures(command, run, data, labels, seed, features):
+    """What a finished run is worth: (name, accuracy) pairs, the baselines among them."""
+    if not features:
+        return [("test accuracy", fledge(command, "evaluate", run, "--data", data)["accuracy"])]
+    found = []
+    for probe in ["knn", "linear"]:
+        document = fledge(
+            command, "evaluate", run, "--data", data, "--probe", probe, "--labels-per-class", str(labels),
+            "--seed", str(seed))
+        found.append((probe, document["accuracy"]))
+        found += [(f"{probe}, {name}", value) for name, value in document["baselines"].items()]
+    return found
+
+
+def write_markdown(path, rows):
+    groups = {}
+    for row in rows:
+        groups.setdefault((row["method"], row["measure"]), []).append(row)
+    names = []
+    for _, measure in groups:
+        if measure not in names:
+            names.append(measure)
+    lines = [
+        "# " + path.stem, "",
+        "Accuracy in %, mean and standard deviation over seeds; the last column is the mean time of training.", "",
+        "| method | " + " | ".join(names) + " | seconds |", "|---" * (len(names) + 2) + "|",
+    ]
+    for method in dict.fromkeys(method for method, _ in groups):
+        cells = []
+        for name in names:
+            values = [100 * float(row["accuracy"]) for row in groups.get((method, name), [])]
+            spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
+            cells.append(f"{statistics.mean(values):.1f}{spread}" if values else "-")
+        seconds = [float(row["seconds"]) for row in rows if row["method"] == method]
+        lines.append(f"| `{method}` | " + " | ".join(cells) + f" | {statistics.mean(seconds):.0f} |")
+    path.write_text("\n".join(lines) + "\n")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", help="a folder or a bundled name, as for `fledge train`")
+    parser.add_argument("--family", action="append", required=True, help="of `fledge methods`; may be repeated")
+    parser.add_argument("--only", action="append", metavar="METHOD", help="may be repeated; default: all of the family")
+    parser.add_argument("--labels-per-class", type=int, default=10)
+    parser.add_argument("--seeds", type=int, default=3, help="how many, from 0 on")
+    parser.add_argument("--set", action="append", default=[], metavar="name=value", help="for every method that has it")
+    parser.add_argument("--fledge", default=str(HERE.parent / ".build/release/fledge"), help="the command to run")
+    parser.add_argument("--output", default=str(HERE / "results"), help="folder for the tables")
+    options = parser.parse_args()
+
+    name = f"study-{options.family[0]}-{pathlib.Path(options.data).name}"
+    table = pathlib.Path(options.output) / f"{name}.csv"
+    rows = list(csv.DictReader(table.open())) if table.exists() else []
+    methods = [method for method in fledge(options.fledge, "methods") if method["family"] in options.family]
+    if options.only:
+        methods = [method for method in methods if method["name"] in options.only]
+    failures = []
+    for seed in range(options.seeds):
+        for method in methods:
+            settings = [text for text in options.set if text.split("=")[0] in {field["name"] for field in method["config"]}]
+            key = {
+                "method": method["name"], "data": pathlib.Path(options.data).name,
+                "labels_per_class": str(options.labels_per_class), "seed": str(seed), "settings": " ".join(settings),
+            }
+            if any(all(row[column] == value for column, value in key.items()) for row in rows):
+                continue
+            with tempfile.TemporaryDirectory() as folder:
+                arguments = ["train", method["name"], "--data", options.data, "--seed", str(seed), "--out", folder + "/run"]
+                if "labels" in method["needs"]:
+                    arguments += ["--labels-per-class", str(options.labels_per_class)]
+                for setting in settings:
+                    arguments += ["--set", setting]
+                start = time.monotonic()
+                try:
+                    fledge(options.fledge, *arguments)
+                    seconds = time.monotonic() - start
+                    found = measures(
+                        options.fledge, folder + "/run", options.data, options.labels_per_class, seed,
+                        method["family"] == "self-supervised")
+                except RuntimeError as error:
+                    failures.append(f"{method['name']}, seed {seed}: {error}")
+                    print("failed:", failures[-1], file=sys.stderr)
+                    continue
+            for measure, accuracy in found:
+                rows.append(key | {"measure": measure, "accuracy": f"{accuracy:.4f}", "seconds": f"{seconds:.1f}"})
+            print(f"{method['name']}, seed {seed}: " + ", ".join(f"{m} {a:.3f}" for m, a in found), flush=True)
+            table.parent.mkdir(parents=True, exist_ok=True)
+            with table.open("w", newline="") as file:
+                writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+                writer.writeheader()
+                writer.writerows(rows)
+            write_markdown(table.with_suffix(".md"), rows)
+    if failures:
+        sys.exit(f"{len(failures)} runs failed")
+
+
+if __name__ == "__main__":
+    main()
