@@ -188,7 +188,13 @@ final class CommandTests: XCTestCase {
             XCTAssertEqual(try XCTUnwrap(document["baselines"] as? [String: Double]).keys.sorted(), baselines)
         }
         let text = try CommandLineTool.run("evaluate", samples.run, "--data", samples.images, "--probe", "knn")
-        XCTAssertTrue(text.output.contains("knn probe of the run"), text.output)
+        XCTAssertTrue(text.output.contains("knn probe") && text.output.contains("the run, k"), text.output)
+        let several = try CommandLineTool.run(
+            "evaluate", samples.features, "--data", samples.images, "--probe", "linear", "--labels-per-class", "1,3",
+            "--draws", "4")
+        for words in ["1 per class", "3 per class", "untrained network", "±", "over 4 draws"] {
+            XCTAssertTrue(several.output.contains(words), several.output)
+        }
     }
 
     func testPredict() throws {

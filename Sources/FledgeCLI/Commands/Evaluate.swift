@@ -9,131 +9,160 @@ struct Evaluate: ParsableCommand {
         discussion: """
             Without --probe, the classes the run has learned. With one, what its features are worth: a k-nearest-\
             neighbour vote, a linear classifier, or fine-tuning, each given the same labels and compared with raw \
-            values and with the untrained network.
-            """)
+            values and the untrained network; fine-tuning also with training on the same labels alone.
 
-    enum Probe: String, ExpressibleByArgument, CaseIterable { case knn, linear, finetune }
+            With --labels-per-class 1,5,10,100 the labels are drawn several times for each number; means and standard \
+            deviations over the draws are shown.
+            """)
 
     @Argument(help: ArgumentHelp("The run's folder, or its model.safetensors.", valueName: "run"))
     var reference: String
 
     @OptionGroup var source: DataOptionsGroup
 
-    @Option(help: "How the features are measured.")
-    var probe: Probe?
+    @Option(help: ArgumentHelp("How the features are measured: knn, linear or finetune.", valueName: "probe"))
+    var probe: FeatureComparison.Probe?
 
-    @Option(help: "How many labels of each class the probe gets. Default: all there are.")
-    var labelsPerClass: Int?
+    @Option(
+        help: ArgumentHelp(
+            "How many labels of each class the probe gets; several numbers with commas. Default: all there are.",
+            valueName: "counts"))
+    var labelsPerClass: Numbers?
 
-    @Option(help: "Neighbours of the knn probe.")
-    var k = 20
+    @Option(help: "How often labels are drawn. Default: 5 with --labels-per-class, 1 for fine-tuning.")
+    var draws: Int?
+
+    @Option(help: ArgumentHelp("Neighbours of the knn probe; several numbers with commas.", valueName: "counts"))
+    var k = Numbers([20])
 
     @Option(help: "Decides which labels the probe gets.")
     var seed = 0
 
     @OptionGroup var output: OutputOptions
 
+    /// Whole numbers with commas between them.
+    struct Numbers: ExpressibleByArgument {
+        let values: [Int]
+
+        init(_ values: [Int]) { self.values = values }
+
+        init?(argument: String) {
+            let parts = argument.split(separator: ",", omittingEmptySubsequences: false)
+            let values = parts.compactMap { Int($0.trimmingCharacters(in: .whitespaces)) }
+            guard values.count == parts.count, Set(values).count == values.count else { return nil }
+            self.values = values
+        }
+
+        var defaultValueDescription: String { values.map(String.init).joined(separator: ",") }
+    }
+
     func validate() throws {
-        if let labelsPerClass, labelsPerClass < 1 { throw ValidationError("--labels-per-class must be 1 or more") }
+        if let labelsPerClass, labelsPerClass.values.contains(where: { $0 < 1 }) {
+            throw ValidationError("--labels-per-class must be 1 or more")
+        }
+        if let draws, !(1...1000).contains(draws) { throw ValidationError("--draws must be at least 1, at most 1000") }
+        if draws != nil, labelsPerClass == nil {
+            throw ValidationError("--draws needs --labels-per-class: all labels can only be drawn once")
+        }
         if seed < 0 { throw ValidationError("--seed must be 0 or more") }
-        if k < 1 { throw ValidationError("--k must be 1 or more") }
+        if k.values.contains(where: { $0 < 1 }) { throw ValidationError("--k must be 1 or more") }
     }
 
     private struct Result: Encodable {
         var run: String
         var data: String
         var probe: String
+        /// Of the run, with the most labels; the baselines likewise.
         var accuracy: Double
         var labels: Int
         var test_samples: Int
         var seed: Int
         var baselines: [String: Double]
+        var rows: [FeatureComparison.Row]
     }
 
     func run() throws {
         let model = try RunReference.model(reference)
         let data = try source.open(seed: seed, for: model.input)
         let test = try data.requireTest()
-        let labels = test.labels.compactMap { $0 }
-        guard labels.count == test.count else { throw DataError.noLabels(path: "the test split of \(data.source)") }
-        let classes = data.classNames.count
-        func accuracy(_ probabilities: [Float]) -> Double {
-            Metrics.accuracy(predicted: Metrics.predictions(scores: probabilities, classes: classes), labels: labels)
+        guard test.labelledCount == test.count else {
+            throw DataError.noLabels(path: "the test split of \(data.source)")
         }
+        guard let probe else { return try measureClasses(model, data, test) }
 
-        var result: Result
-        if let probe {
-            let known = data.train.labels.indices.filter { data.train.labels[$0] != nil }
-            let chosen =
-                try labelsPerClass.map {
-                    try data.train.labelledSplit(perClass: $0, seed: UInt64(seed)).labelled
-                } ?? known
-            guard !chosen.isEmpty else { throw DataError.noLabels(path: data.source) }
-            let labelled = data.train.subset(chosen)
-            let targets = labelled.labels.compactMap { $0 }
-            func score(_ train: Tensor, _ test: Tensor) -> Double {
-                switch probe {
-                case .knn:
-                    accuracy(KNNProbe(features: train, labels: targets, classes: classes, k: k).probabilities(test))
-                case .linear, .finetune:
-                    accuracy(LinearProbe(features: train, labels: targets, classes: classes).probabilities(test))
-                }
-            }
-            func fresh() throws -> any Backbone {
-                var random = RandomSource(seed: UInt64(seed)).stream("backbone")
-                return try Models.make(model.modelName, inputShape: model.input.shape, random: &random)
-            }
-            func trained(_ backbone: any Backbone) throws -> Double {
-                let training = TrainingData(dataset: data.train, labelled: chosen, input: model.input)
-                var context = LearningContext(
-                    data: training, backbone: backbone, modelName: model.modelName, seed: UInt64(seed))
-                context.flip = model.input.isImage && model.input.channels == 3
-                let style = output.progressStyle
-                context.progress = { title, goal in TrainingProgress(title, goal: goal, style: style) }
-                return accuracy(try Supervised(Supervised.Config()).learn(context).model.probabilities(of: test))
-            }
-            let untrained = try fresh()
-            let baselines = [
-                "raw": score(
-                    try Inference.rawValues(labelled, input: model.input),
-                    try Inference.rawValues(test, input: model.input)),
-                "untrained": score(
-                    try Inference.features(untrained, labelled, input: model.input),
-                    try Inference.features(untrained, test, input: model.input)),
-            ]
-            result = Result(
-                run: reference, data: source.data, probe: probe.rawValue, accuracy: 0, labels: chosen.count,
-                test_samples: test.count, seed: seed, baselines: baselines)
-            if probe == .finetune {
-                result.baselines["supervised"] = try trained(fresh())
-                result.accuracy = try trained(model.backbone)
+        var comparison = FeatureComparison(train: data.train, test: test, seed: UInt64(seed)) {
+            try RunReference.model(reference)
+        }
+        let style = output.progressStyle
+        comparison.progress = { title, goal in TrainingProgress(title, goal: goal, style: style) }
+        let rows = try comparison.measure(
+            probe, labelsPerClass: labelsPerClass?.values ?? [nil],
+            draws: draws ?? (probe == .finetune ? 1 : 5), neighbours: k.values)
+        guard output.json else { return try output.print(Self.table(probe, rows)) }
+        let most = rows.map(\.labels).max()
+        let last = rows.filter { $0.labels == most }
+        var baselines: [String: Double] = [:]
+        for row in last where row.features != "run" { baselines[row.features] = row.accuracy.mean }
+        try output.print(
+            json: Result(
+                run: reference, data: source.data, probe: probe.rawValue,
+                accuracy: last.last { $0.features == "run" }?.accuracy.mean ?? 0, labels: most ?? 0,
+                test_samples: test.count, seed: seed, baselines: baselines, rows: rows))
+    }
+
+    /// One line for each kind of features, one column for each number of labels.
+    private static func table(_ probe: FeatureComparison.Probe, _ rows: [FeatureComparison.Row]) -> String {
+        var counts: [Int?] = []
+        for row in rows where !counts.contains(row.labelsPerClass) { counts.append(row.labelsPerClass) }
+        let names = [
+            "run": "the run", "raw": "raw values", "untrained": "untrained network",
+            "supervised": "the same labels alone",
+        ]
+        var lines: [(name: String, cells: [Int?: String])] = []
+        for row in rows {
+            // Where there are fewer labels than neighbours, columns differ in k.
+            let k = row.k.map { ", k \($0)" } ?? ""
+            let name = names[row.features]! + k
+            let deviation = row.accuracy.deviation.map { String(format: " ± %.1f", $0 * 100) } ?? ""
+            let cell = String(format: "%.1f %%", row.accuracy.mean * 100) + deviation
+            if let index = lines.firstIndex(where: { $0.name == name }) {
+                lines[index].cells[row.labelsPerClass] = cell
             } else {
-                result.accuracy = score(try model.features(of: labelled), try model.features(of: test))
+                lines.append((name, [row.labelsPerClass: cell]))
             }
-        } else {
-            guard model.canClassify else {
-                throw CommandFailure.usage(
-                    "this run has learned no classes", why: "\(model.method) does not look at labels",
-                    next: "measure its features: add --probe linear")
-            }
-            guard model.classNames == data.classNames else {
-                throw CommandFailure.usage(
-                    "the classes differ",
-                    why:
-                        "the run knows \(model.classNames.joined(separator: ", ")); the data have \(data.classNames.joined(separator: ", "))",
-                    next: "give data of the same classes")
-            }
-            result = Result(
-                run: reference, data: source.data, probe: "none", accuracy: accuracy(try model.probabilities(of: test)),
-                labels: 0, test_samples: test.count, seed: seed, baselines: [:])
         }
-        if output.json { return try output.print(json: result) }
-        func line(_ name: String, _ value: Double) -> String {
-            name.padding(toLength: 28, withPad: " ", startingAt: 0) + String(format: "%5.1f %%", value * 100)
+        let header = counts.map { $0.map { "\($0) per class" } ?? "all labels" }
+        let table = TextTable(
+            header: ["\(probe.rawValue) probe"] + header,
+            rows: lines.map { line in [line.name] + counts.map { line.cells[$0] ?? "-" } })
+        let draws = rows.map(\.draws.count).max() ?? 1
+        return table.text + (draws > 1 ? "\nmeans and standard deviations over \(draws) draws of labels" : "")
+    }
+
+    private func measureClasses(_ model: FittedModel, _ data: OpenedData, _ test: any Dataset) throws {
+        guard model.canClassify else {
+            throw CommandFailure.usage(
+                "this run has learned no classes", why: "\(model.method) does not look at labels",
+                next: "measure its features: add --probe linear")
         }
-        try output.print(line(probe.map { "\($0.rawValue) probe of the run" } ?? "accuracy", result.accuracy))
-        for (name, value) in result.baselines.sorted(by: { $0.key < $1.key }) {
-            try output.print(line("  \(name)", value))
+        guard model.classNames == data.classNames else {
+            throw CommandFailure.usage(
+                "the classes differ",
+                why:
+                    "the run knows \(model.classNames.joined(separator: ", ")); the data have \(data.classNames.joined(separator: ", "))",
+                next: "give data of the same classes")
         }
+        let predicted = Metrics.predictions(
+            scores: try model.probabilities(of: test), classes: data.classNames.count)
+        let accuracy = Metrics.accuracy(predicted: predicted, labels: test.labels.compactMap { $0 })
+        if output.json {
+            return try output.print(
+                json: Result(
+                    run: reference, data: source.data, probe: "none", accuracy: accuracy, labels: 0,
+                    test_samples: test.count, seed: seed, baselines: [:], rows: []))
+        }
+        try output.print(String(format: "accuracy %.1f %%", accuracy * 100))
     }
 }
+
+extension FeatureComparison.Probe: ExpressibleByArgument {}

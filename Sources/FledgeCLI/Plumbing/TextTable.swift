@@ -5,6 +5,11 @@ struct TextTable {
 
     init(_ header: String...) { self.header = header }
 
+    init(header: [String], rows: [[String]]) {
+        self.header = header
+        self.rows = rows
+    }
+
     /// Numbers stand right; everything else left.
     var text: String {
         let all = [header] + rows
