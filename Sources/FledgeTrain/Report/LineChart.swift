@@ -30,7 +30,8 @@ struct LineChart {
             body += Markup.text(across(tick), height - bottom + 18, x.label(tick), anchor: .middle)
         }
         body += Markup.line(left, height - bottom, width - right, height - bottom, kind: "axis")
-        body += Markup.text((left + width - right) / 2, height - 5, "step", anchor: .middle)
+        let axis = curves.lazy.compactMap(\.axis).first ?? "step"
+        body += Markup.text((left + width - right) / 2, height - 5, axis, anchor: .middle)
 
         for (index, curve) in curves.enumerated() {
             let color = Markup.color(index)
@@ -47,7 +48,7 @@ struct LineChart {
                 body += "r=\"\(isEnd ? 3 : 6)\" fill=\"\(color)\"\(isEnd ? "" : " opacity=\"0\" class=\"probe\"")>"
                 let value = TrainingProgress.short(point.1)
                 body +=
-                    "<title>\(Markup.escape("\(curve.name) \(value) at step \(Markup.number(point.0))"))</title>"
+                    "<title>\(Markup.escape("\(curve.name) \(value) at \(axis) \(Markup.number(point.0))"))</title>"
                     + "</circle>"
             }
         }
@@ -55,7 +56,8 @@ struct LineChart {
             "\(curve.name) \(curve.values.last.map(TrainingProgress.short) ?? "")"
         }
         let legend = Legend(names: names).html
-        let drawing = Markup.svg(width: width, height: height, label: "\(title) over training steps", body)
+        let drawing = Markup.svg(
+            width: width, height: height, label: "\(title) over \(axis == "step" ? "training steps" : axis)", body)
         return "<figure><figcaption>\(Markup.escape(title))</figcaption>\(drawing)\(legend)</figure>"
     }
 

@@ -123,6 +123,8 @@ extension Report {
         public var name: String
         public var steps: [Double]
         public var values: [Double]
+        /// What `steps` counts; nil: updates.
+        public var axis: String?
 
         /// Stops when the two have different counts.
         public init(chart: String, name: String, steps: [Double], values: [Double]) {
