@@ -84,6 +84,10 @@ extension FuzzReader {
         FuzzReader("table-check", seeds: Seeds.csv) { bytes in
             _ = try DataCheck.run(try Self.file("y.csv", bytes), options: options)
         },
+        FuzzReader("votes", longest: 1024, seeds: Seeds.votes) { bytes in
+            let votes = try Votes.read(try Self.file("v.csv", bytes), ids: ["a", "b"], classNames: [])
+            precondition(votes.count == 2 && votes.classes > 1)
+        },
     ]
 
     private static let images = [

@@ -71,6 +71,10 @@ public enum Seeds {
         return [record(0) + record(1), record(9)]
     }
 
+    @Sendable static func votes() -> [[UInt8]] {
+        ["id,one,two\nb,x,\na,-1,y\n", "one;two\nx;x\n;\"y\"\n"].map { Array($0.utf8) }
+    }
+
     @Sendable static func csv() -> [[UInt8]] {
         [
             "a,b,label\n1,2,x\n3,4,y\n", "1,2,0\n3,4,1\n", "a;b;class\r\n1;2;\"x;\"\"y\"\r\n3;4;z\r\n",
