@@ -23,6 +23,9 @@ public final class FittedModel: Module {
     public let method: String
     public let classNames: [String]
     public let input: InputSpec
+    /// For a model that tells some classes of the data from all others: those that are its second class. nil: its classes
+    /// are the data's.
+    public var positive: [String]?
 
     public init(
         backbone: any Backbone, head: Linear? = nil, bank: Tensor? = nil, distributions: Tensor? = nil,
@@ -41,6 +44,17 @@ public final class FittedModel: Module {
     }
 
     public var canClassify: Bool { head != nil || bank != nil }
+
+    /// The class of each sample as an index into the model's classes, nil where it has none. nil for data of other
+    /// classes.
+    public func labels(of dataset: any Dataset) -> [Int?]? {
+        guard let positive, classNames != dataset.classNames else {
+            return classNames == dataset.classNames ? dataset.labels : nil
+        }
+        guard positive.allSatisfy(dataset.classNames.contains) else { return nil }
+        let isPositive = dataset.classNames.map { positive.contains($0) ? 1 : 0 }
+        return dataset.labels.map { $0.map { isPositive[$0] } }
+    }
 
     /// Features [N, D] of every sample of a dataset, in its order, seen through the plain view.
     public func features(of dataset: any Dataset, batchSize: Int = 256) throws -> Tensor {
@@ -72,6 +86,7 @@ public final class FittedModel: Module {
         var classes: [String]
         var input: InputSpec
         var vote: LabelSpreadingGraph.Vote?
+        var positive: [String]?
 
         /// Whether a network can be built from it.
         var isSound: Bool {
@@ -83,7 +98,8 @@ public final class FittedModel: Module {
     /// Writes parameters, buffers and the description of the network.
     public func save(to path: String) throws {
         let metadata = Metadata(
-            model: modelName, method: method, classes: classNames, input: input, vote: bank == nil ? nil : vote)
+            model: modelName, method: method, classes: classNames, input: input, vote: bank == nil ? nil : vote,
+            positive: positive)
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys]
         try Safetensors.save(
@@ -126,6 +142,7 @@ public final class FittedModel: Module {
         } catch {
             throw ModelError.weights(file: path, mismatch: error)
         }
+        model.positive = metadata.positive
         model.eval()
         return model
     }

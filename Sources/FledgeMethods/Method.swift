@@ -8,6 +8,8 @@ import FledgeTrain
 public struct MethodInfo: Codable, Sendable, Hashable {
     public enum Family: String, Codable, Sendable, CaseIterable {
         case supervised, selfSupervised = "self-supervised", semiSupervised = "semi-supervised"
+        case positiveUnlabelled = "positive-unlabelled"
+        case weak = "weak supervision"
     }
 
     /// What must be there for the method to work.
@@ -18,6 +20,8 @@ public struct MethodInfo: Codable, Sendable, Hashable {
         case unlabelled
         /// Pictures: its views only make sense for them.
         case images
+        /// A file of what several sources say of the samples.
+        case votes
     }
 
     /// The paper's name, lower case with hyphens.
@@ -109,6 +113,8 @@ public struct LearningResult {
     /// Numbers about the result that need no test labels, by name: for the report.
     public var metrics: [String: Double]
     public var warnings: [String]
+    /// What was chosen or found on the way, and why: for people.
+    public var choices: [Report.Choice] = []
 
     public init(
         model: FittedModel, curves: [Report.Curve] = [], steps: Int = 0, metrics: [String: Double] = [:],

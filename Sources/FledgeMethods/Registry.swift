@@ -8,6 +8,10 @@ public enum Methods {
         MethodEntry(SimCLR.self),
         MethodEntry(FixMatch.self),
         MethodEntry(LabelSpreading.self),
+        MethodEntry(NNPU.self),
+        MethodEntry(ElkanNoto.self),
+        MethodEntry(TwoStep.self),
+        MethodEntry(WeakLabels.self),
     ]
 
     /// - Throws: `MethodError.unknown` with the nearest names.

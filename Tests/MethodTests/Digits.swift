@@ -4,6 +4,7 @@ import FledgeMethods
 import FledgeModels
 import FledgeNN
 import FledgeTrain
+import Foundation
 
 /// The bundled digits: 3,823 training and 1,797 test pictures of 8 x 8.
 enum Digits {
@@ -31,6 +32,27 @@ enum Digits {
     static func accuracy(_ probabilities: [Float]) throws -> Double {
         let labels = try test().labels.compactMap { $0 }
         return Metrics.accuracy(predicted: Metrics.predictions(scores: probabilities, classes: 10), labels: labels)
+    }
+
+    /// Settings without which a method cannot begin: those for the pictures of `context(samples: 200)`. Tests choose
+    /// from them what a method has.
+    static let needed = Result { ["positive=3,5", "votes=\(try votes(samples: 200).path)"] }
+
+    /// A file of what four made-up sources say of the digits, right in 90, 80, 70 and 60 %, each of a third of them.
+    static func votes(samples: Int? = nil) throws -> (path: String, votes: Votes) {
+        let train = try context(perClass: 1, samples: samples).data.dataset
+        var random = RandomSource(seed: 5)
+        let values = train.labels.flatMap { label in
+            [0.9, 0.8, 0.7, 0.6].map { accuracy in
+                guard random.uniform() < 1.0 / 3 else { return Votes.abstain }
+                return random.uniform() < accuracy ? label! : (label! + 1 + random.integer(below: 9)) % 10
+            }
+        }
+        let votes = Votes(values, sources: ["a", "b", "c", "d"], classNames: train.classNames)
+        let path =
+            NSTemporaryDirectory() + "fledge-votes-\(ProcessInfo.processInfo.processIdentifier)-\(train.count).csv"
+        try AtomicFile.write(votes.csv(ids: (0..<train.count).map { train.id(of: $0) }), to: path)
+        return (path, votes)
     }
 
     static func test() throws -> any Dataset { try data.get().requireTest() }

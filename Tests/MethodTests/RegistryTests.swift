@@ -77,7 +77,7 @@ final class RegistryTests: XCTestCase {
     private func small(_ entry: MethodEntry) throws -> [String] {
         let names = Set(try entry.fields().map(\.name))
         // A low threshold, so that guesses count from the first step.
-        return ["training.steps=3", "batchSize=16", "threshold=0.1"].filter {
+        return try (["training.steps=3", "batchSize=16", "threshold=0.1"] + Digits.needed.get()).filter {
             names.contains(String($0.prefix { $0 != "=" }))
         }
     }
@@ -112,7 +112,8 @@ final class RegistryTests: XCTestCase {
             XCTAssertEqual(features.shape[0], 50)
             XCTAssertTrue(features.floats().allSatisfy(\.isFinite), name)
             XCTAssertTrue(result.curves.allSatisfy { $0.values.allSatisfy(\.isFinite) }, name)
-            XCTAssertEqual(result.model.canClassify, entry.info.needs.contains(.labels), name)
+            XCTAssertEqual(
+                result.model.canClassify, entry.info.needs.contains(.labels) || entry.info.needs.contains(.votes), name)
 
             let folder = try TemporaryFolder()
             try result.model.save(to: folder.path + "/m.safetensors")
@@ -125,8 +126,12 @@ final class RegistryTests: XCTestCase {
             guard result.model.canClassify else { continue }
             let probabilities = try result.model.probabilities(of: sample)
             XCTAssertEqual(try loaded.probabilities(of: sample), probabilities, name)
+            let classes = loaded.classNames.count
+            XCTAssertEqual(loaded.positive, result.model.positive, name)
+            XCTAssertEqual(try XCTUnwrap(loaded.labels(of: sample), name).count, 50)
             for row in 0..<50 {
-                XCTAssertEqual(probabilities[row * 10..<row * 10 + 10].reduce(0, +), 1, accuracy: 1e-4, name)
+                let shares = probabilities[row * classes..<(row + 1) * classes]
+                XCTAssertEqual(shares.reduce(0, +), 1, accuracy: 1e-4, name)
             }
         }
     }

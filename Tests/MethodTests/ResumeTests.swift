@@ -23,7 +23,7 @@ final class ResumeTests: XCTestCase {
         init(_ entry: MethodEntry, _ settings: [String]) throws {
             self.entry = entry
             let names = Set(try entry.fields().map(\.name))
-            overrides = settings.filter { names.contains(String($0.prefix { $0 != "=" })) }
+            overrides = try (settings + Digits.needed.get()).filter { names.contains(String($0.prefix { $0 != "=" })) }
             folder = try TemporaryFolder()
         }
 

@@ -145,7 +145,7 @@ struct Evaluate: ParsableCommand {
                 "this run has learned no classes", why: "\(model.method) does not look at labels",
                 next: "measure its features: add --probe linear")
         }
-        guard model.classNames == data.classNames else {
+        guard let labels = model.labels(of: test)?.compactMap({ $0 }) else {
             throw CommandFailure.usage(
                 "the classes differ",
                 why:
@@ -153,8 +153,8 @@ struct Evaluate: ParsableCommand {
                 next: "give data of the same classes")
         }
         let predicted = Metrics.predictions(
-            scores: try model.probabilities(of: test), classes: data.classNames.count)
-        let accuracy = Metrics.accuracy(predicted: predicted, labels: test.labels.compactMap { $0 })
+            scores: try model.probabilities(of: test), classes: model.classNames.count)
+        let accuracy = Metrics.accuracy(predicted: predicted, labels: labels)
         if output.json {
             return try output.print(
                 json: Result(

@@ -62,6 +62,14 @@ extension MethodError: ExitCoded {
     var exitStatus: ExitStatus { .usage }
 }
 
+extension PositiveClassError: ExitCoded {
+    var exitStatus: ExitStatus { .usage }
+}
+
+extension VotesError: ExitCoded {
+    var exitStatus: ExitStatus { .usage }
+}
+
 extension ModelFileError: ExitCoded {
     var exitStatus: ExitStatus { .badModel }
 }

@@ -78,21 +78,24 @@ struct TrainRun: Settings {
         let result = try learner.learn(context)
         try folder.checkIsWritable()
         try result.model.save(to: folder.modelPath)
+        let classes = result.model.canClassify ? result.model.classNames : opened.classNames
         var report = Report(
-            title: "\(method) on \(opened.source)", data: opened.source, run: folder.path,
-            classNames: opened.classNames, seed: seed)
+            title: "\(method) on \(opened.source)", data: opened.source, run: folder.path, classNames: classes,
+            seed: seed)
         report.labels = labelled.count
         report.labelsPerClass = labelsPerClass
         report.trainSamples = opened.train.count
         report.curves = result.curves
         report.metrics = result.metrics
         report.warnings = result.warnings
+        report.recipe = result.choices
         report.setAside(opened.damaged)
         report.settings = description.value
         report.environment = Engine.environment
-        if result.model.canClassify, let test = opened.test, test.labelledCount == test.count {
-            report.measure(
-                probabilities: try result.model.probabilities(of: test), labels: test.labels.compactMap { $0 })
+        if result.model.canClassify, let test = opened.test, test.labelledCount == test.count,
+            let labels = result.model.labels(of: test)
+        {
+            report.measure(probabilities: try result.model.probabilities(of: test), labels: labels.compactMap { $0 })
         }
         report.seconds = Date().timeIntervalSince(start)
         report = try folder.writeReport(report)
@@ -106,6 +109,7 @@ struct TrainRun: Settings {
             report.accuracy.map {
                 String(format: "accuracy on %d test samples: %.1f %%", report.testSamples ?? 0, $0 * 100)
             } ?? "trained; `fledge evaluate \(path) --data \(data) --probe linear` measures the features"
-        return "\(result)\ntook \(Int(report.seconds.rounded())) s; report: \(path)/report.html"
+        let found = report.recipe.map { "\($0.name): \($0.value) (\($0.why))\n" }.joined()
+        return "\(found)\(result)\ntook \(Int(report.seconds.rounded())) s; report: \(path)/report.html"
     }
 }
