@@ -100,7 +100,7 @@ struct ModelsCommand: ParsableCommand {
 /// `fledge data inspect DATA`
 struct DataCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "data", abstract: "Look at data.", subcommands: [Inspect.self, Check.self])
+        commandName: "data", abstract: "Look at data.", subcommands: [Inspect.self, Check.self, Mislabelled.self])
 
     struct Inspect: ParsableCommand {
         static let configuration = CommandConfiguration(
