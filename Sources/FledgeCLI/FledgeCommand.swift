@@ -22,7 +22,8 @@ struct FledgeCommand: ParsableCommand {
         version: FledgeVersion.current,
         groupedSubcommands: [
             CommandGroup(
-                name: "Learn", subcommands: [LearnCommand.self, Train.self, Resume.self, Replay.self]),
+                name: "Learn",
+                subcommands: [LearnCommand.self, Train.self, ActiveCommand.self, Resume.self, Replay.self]),
             CommandGroup(name: "Use what was learned", subcommands: [Evaluate.self, Embed.self, Predict.self]),
             CommandGroup(
                 name: "Look around",

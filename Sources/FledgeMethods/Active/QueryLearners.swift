@@ -1,0 +1,197 @@
+import FledgeCore
+import FledgeData
+import FledgeModels
+import FledgeNN
+import FledgeTrain
+
+/// Learns anew from the labelled samples of each round.
+public protocol QueryLearner {
+    associatedtype Opinion: QueryOpinion
+    /// - Parameters:
+    ///   - labelled: samples and their classes.
+    ///   - random: of this round.
+    func fit(_ labelled: [(sample: Int, label: Int)], random: RandomSource) throws -> Opinion
+    /// Class probabilities of the test samples.
+    func test(_ opinion: Opinion) throws -> [Float]
+}
+
+/// A small network with dropout on features that stay as they are: quick, so that a question can be asked in a second.
+public struct HeadLearner: QueryLearner {
+    let pool: Tensor
+    let testing: Tensor
+    let classes: Int
+    let hidden: Int
+    let rate: Double
+    let steps: Int
+    /// Passes of `bald`, and members of `committee`.
+    let draws: Int
+    let members: Int
+
+    /// - Parameters:
+    ///   - pool: [N, D] features of the samples to learn from and ask about.
+    ///   - testing: [M, D] of the test samples.
+    ///   - hidden: width of the hidden layer, behind which dropout of `rate` acts.
+    ///   - steps: updates of each round, from fresh weights, on all labelled samples at once.
+    public init(
+        pool: Tensor, testing: Tensor, classes: Int, hidden: Int = 128, rate: Double = 0.5, steps: Int = 150,
+        draws: Int = 50, members: Int = 5
+    ) {
+        // One scale for all: features that hardly ever vary would else make outliers of the samples where they do.
+        let (mean, deviation) = noGradient { (pool.mean(axis: 0), (pool.variance(axis: 0).mean() + 1e-6).sqrt()) }
+        self.pool = noGradient { (pool - mean) / deviation }
+        self.testing = noGradient { (testing - mean) / deviation }
+        self.classes = classes
+        self.hidden = hidden
+        self.rate = rate
+        self.steps = steps
+        self.draws = draws
+        self.members = members
+    }
+
+    /// Two layers; the features that the strategies see are those of the hidden one.
+    final class Network: Module {
+        let lower: Linear
+        let upper: Linear
+
+        init(_ inputs: Int, _ hidden: Int, _ classes: Int, random: inout RandomSource) {
+            lower = Linear(inputs, hidden, random: &random)
+            upper = Linear(hidden, classes, random: &random)
+        }
+
+        func features(_ x: Tensor) -> Tensor { lower(x).relu() }
+    }
+
+    func train(_ labelled: [(sample: Int, label: Int)], random: RandomSource) -> Network {
+        var start = random.stream("weights")
+        let network = Network(pool.shape[1], hidden, classes, random: &start)
+        let x = pool.indexSelect(axis: 0, labelled.map(\.sample))
+        let labels = Tensor(labelled.map(\.label))
+        let optimizer = Optimizer(AdamW(), for: network, learningRate: 5e-3, weightDecay: 1e-2)
+        for step in 0..<steps {
+            Randomness.current = random.stream("dropout").at(step)
+            crossEntropy(network.upper(network.features(x).dropout(rate)), labels).backward()
+            optimizer.step()
+            optimizer.clearGradients()
+        }
+        return network
+    }
+
+    public struct Opinion: QueryOpinion {
+        let learner: HeadLearner
+        let network: Network
+        let labelled: [(sample: Int, label: Int)]
+        public let features: Tensor
+        public let probabilities: [Float]
+        public var classes: Int { learner.classes }
+
+        public func dropoutDraws(random: RandomSource) -> [[Float]] {
+            noGradient {
+                (0..<learner.draws).map { draw in
+                    Randomness.current = random.at(draw)
+                    return network.upper(features.dropout(learner.rate)).softmax().floats()
+                }
+            }
+        }
+
+        /// Members begin from other weights and drop others out (Beluch et al. 2018, "The power of ensembles for active
+        /// learning in image classification"). Drawing other samples for each would leave classes out at the beginning.
+        public func committeeDraws(random: RandomSource) -> [[Float]] {
+            (0..<learner.members).map { member in
+                let network = learner.train(labelled, random: random.at(member))
+                return noGradient { network.upper(network.features(learner.pool)).softmax().floats() }
+            }
+        }
+    }
+
+    public func fit(_ labelled: [(sample: Int, label: Int)], random: RandomSource) -> Opinion {
+        let network = train(labelled, random: random)
+        let features = noGradient { network.features(pool) }
+        return Opinion(
+            learner: self, network: network, labelled: labelled, features: features,
+            probabilities: noGradient { network.upper(features).softmax().floats() })
+    }
+
+    public func test(_ opinion: Opinion) -> [Float] {
+        noGradient { opinion.network.upper(opinion.network.features(testing)).softmax().floats() }
+    }
+}
+
+/// Any method of the registry that learns classes from labels: active learning with FixMatch is
+/// `MethodLearner` with `FixMatch`.
+public struct MethodLearner: QueryLearner {
+    let method: any Method
+    let context: LearningContext
+    let testing: any Dataset
+    private let start: [String: Tensor]
+    let draws: Int
+    let members: Int
+    let rate: Double
+
+    /// - Parameters:
+    ///   - context: every round begins from its backbone's present weights.
+    ///   - rate: of the dropout on the features before the classifier, from which `bald` draws.
+    public init(
+        _ method: any Method, _ context: LearningContext, testing: any Dataset, draws: Int = 20, members: Int = 3,
+        rate: Double = 0.5
+    ) {
+        self.method = method
+        self.context = context
+        self.testing = testing
+        start = context.backbone.state()
+        self.draws = draws
+        self.members = members
+        self.rate = rate
+    }
+
+    func learn(_ labelled: [(sample: Int, label: Int)], seed: UInt64) throws -> FittedModel {
+        var context = context
+        try context.backbone.load(start)
+        // Nothing but the labels that were asked for can be seen.
+        let data = context.data
+        var labels = [Int?](repeating: nil, count: data.dataset.count)
+        for (sample, label) in labelled { labels[sample] = label }
+        context.data = TrainingData(
+            dataset: data.dataset.relabelled(labels, classNames: data.classNames),
+            labelled: labelled.map(\.sample).sorted(), input: data.input)
+        context.seed = seed
+        return try method.learn(context).model
+    }
+
+    public struct Opinion: QueryOpinion {
+        let learner: MethodLearner
+        let labelled: [(sample: Int, label: Int)]
+        let head: Linear?
+        public let features: Tensor
+        public let probabilities: [Float]
+        /// Of the test samples; the backbone is another's in the next round.
+        let tested: [Float]
+        public var classes: Int { learner.context.classes }
+
+        public func dropoutDraws(random: RandomSource) throws -> [[Float]] {
+            guard let head else { return [probabilities] }
+            return noGradient {
+                (0..<learner.draws).map { draw in
+                    Randomness.current = random.at(draw)
+                    return head(features.dropout(learner.rate)).softmax().floats()
+                }
+            }
+        }
+
+        public func committeeDraws(random: RandomSource) throws -> [[Float]] {
+            try (0..<learner.members).map { member in
+                try learner.learn(labelled, seed: random.at(member).key)
+                    .probabilities(of: learner.context.data.dataset)
+            }
+        }
+    }
+
+    public func fit(_ labelled: [(sample: Int, label: Int)], random: RandomSource) throws -> Opinion {
+        let model = try learn(labelled, seed: random.key)
+        let features = try model.features(of: context.data.dataset)
+        return Opinion(
+            learner: self, labelled: labelled, head: model.head, features: features,
+            probabilities: model.probabilities(features: features), tested: try model.probabilities(of: testing))
+    }
+
+    public func test(_ opinion: Opinion) -> [Float] { opinion.tested }
+}
