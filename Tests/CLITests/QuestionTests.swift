@@ -62,7 +62,8 @@ final class QuestionTests: XCTestCase {
         XCTAssertEqual(measured.status, 0, measured.error)
         XCTAssertEqual(try XCTUnwrap(measured.json()["accuracy"] as? Double), accuracy, accuracy: 1e-9)
         for wrong in [[], ["--set", "positive=11"], ["--set", "positive=0,1,2,3,4,5,6,7,8,9"]] {
-            let refused = try CommandLineTool.run(["train", "nnpu", "--data", "digits", "--json"] + wrong, in: folder.path)
+            let refused = try CommandLineTool.run(
+                ["train", "nnpu", "--data", "digits", "--json"] + wrong, in: folder.path)
             XCTAssertEqual(refused.status, 2, "\(wrong)")
         }
     }
@@ -77,7 +78,8 @@ final class QuestionTests: XCTestCase {
         }
         try ("id,one,two,three\n" + rows.joined()).write(toFile: path, atomically: true, encoding: .utf8)
         let result = try CommandLineTool.run(
-            "train", "label-model", "--data", "digits", "--set", "votes=\(path)", "--set", "training.steps=5", "--model",
+            "train", "label-model", "--data", "digits", "--set", "votes=\(path)", "--set", "training.steps=5",
+            "--model",
             "mlp", "--out", folder.path + "/run", "--json")
         XCTAssertEqual(result.status, 0, result.error)
         let metrics = try XCTUnwrap(result.json()["metrics"] as? [String: Any])
