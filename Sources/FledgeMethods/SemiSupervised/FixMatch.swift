@@ -6,7 +6,7 @@ import FledgeTrain
 
 /// FixMatch: what the network says with confidence of a gently changed sample is the label of the roughly changed one
 /// (Sohn et al. 2020, "FixMatch: simplifying semi-supervised learning with consistency and confidence").
-public struct FixMatch: TrainedMethod {
+public struct FixMatch: SemiSupervisedMethod {
     public struct Config: Settings {
         public var batchSize = 64
         public var unlabelledRatio = 3
@@ -15,6 +15,7 @@ public struct FixMatch: TrainedMethod {
         public var magnitude = 1.0
         public var cutout = 0.5
         public var distributionAlignment = true
+        public var flexibleThresholds = false
         public var backboneRate = 1.0
         public var training = TrainingSettings()
 
@@ -26,23 +27,21 @@ public struct FixMatch: TrainedMethod {
             training.averaging = 0.99
         }
 
-        public static let meanings = [
-            "batchSize": "labelled samples for each step",
-            "unlabelledRatio": "unlabelled samples for each labelled one in a step (mu)",
+        public static let meanings = SharedSettings.meanings(and: [
             "threshold": "confidence from which a prediction becomes a label (tau)",
             "unlabelledWeight": "weight of the unlabelled loss (lambda)",
             "magnitude": "strength of the rough views, 0 to 1",
             "cutout": "side of the hole in rough views, as a share of the picture's; 0 cuts none",
             "distributionAlignment":
                 "brings the predicted class shares towards those of the labels (ReMixMatch, Berthelot et al. 2020)",
-            "backboneRate": "learning rate of the backbone, relative to the head's",
-        ]
+            "flexibleThresholds":
+                "lowers the threshold of classes that are learned slowly (FlexMatch, Zhang et al. 2021)",
+        ])
 
-        public static let ranges: [String: SettingRange] = [
-            "batchSize": .within(1...65536), "unlabelledRatio": .within(1...100), "threshold": .within(0...1),
-            "unlabelledWeight": .atLeast(0), "backboneRate": .atLeast(0), "magnitude": .within(0...1),
-            "cutout": .within(0...1),
-        ]
+        public static let ranges = SharedSettings.ranges(and: [
+            "batchSize": .within(1...65536), "threshold": .within(0...1), "unlabelledWeight": .atLeast(0),
+            "magnitude": .within(0...1), "cutout": .within(0...1),
+        ])
     }
 
     public static let info = MethodInfo(
@@ -57,61 +56,48 @@ public struct FixMatch: TrainedMethod {
 
     public func makeTask(_ context: LearningContext) -> Task { Task(config, context) }
 
-    public func groups(_ task: Task) -> [ParameterGroup]? {
-        task.classifier.groups(settings: training, backboneRate: config.backboneRate)
-    }
+    public var backboneRate: Double { config.backboneRate }
 
-    public func learn(_ context: LearningContext) throws -> LearningResult {
-        let (task, trainer) = try train(context)
-        var warnings: [String] = []
-        if let mask = trainer.lastMean("mask rate"), mask < 0.05 {
-            warnings.append(
-                "fewer than 5 % of the unlabelled samples were confident enough at the end; try --set threshold=0.8 or more steps"
-            )
-        }
-        return try trainer.finished(
-            task.classifier, context, method: Self.info.name, curves: trainer.curves(Self.info.name),
-            warnings: warnings)
-    }
-
-    public final class Task: ClassifyingTask {
-        let classifier: Classifier
+    public final class Task: SemiSupervisedTask {
+        public let classifier: Classifier
         public let feeds: [Feed]
         private let config: Config
         /// Running mean of the predictions, and the class shares of the labels, for distribution alignment.
         private let predicted: Buffer
         private let wanted: Tensor
-        public var trained: any Module { classifier }
+        /// int64 [samples]: the class that each was last guessed to be with full confidence, -1 for none yet.
+        private let chosen: Buffer?
+        private let known: KnownLabels
 
         init(_ config: Config, _ context: LearningContext) {
             self.config = config
             classifier = context.makeClassifier()
             let weak = context.weakView
             let strong = context.strongView(magnitude: config.magnitude, cutout: config.cutout)
-            feeds = [
-                Feed("labelled", from: .labelled, batchSize: config.batchSize, views: [weak]),
-                Feed(
-                    "unlabelled", from: .everything, batchSize: config.batchSize * config.unlabelledRatio,
-                    views: [weak, strong]),
-            ]
+            feeds = context.feeds(
+                labelled: config.batchSize, view: weak, ratio: config.unlabelledRatio, views: [weak, strong])
+            known = KnownLabels(context.data)
             let classes = context.classes
             predicted = Buffer(.full([classes], 1 / Double(classes)))
+            chosen =
+                config.flexibleThresholds
+                ? Buffer(Tensor([Int](repeating: -1, count: context.data.dataset.count))) : nil
             wanted = Tensor(context.data.labels).oneHot(classes: classes).mean(axis: 0)
         }
 
-        public func logits(_ x: Tensor) -> Tensor { classifier(x) }
-
         public func step(_ batches: [String: TrainingBatch], _ context: StepContext) throws -> StepOutput {
-            let labelled = batches["labelled"]!
-            let (weak, strong) = (batches["unlabelled"]!.views[0], batches["unlabelled"]!.views[1])
+            let (labelled, unlabelled) = (batches["labelled"]!, batches["unlabelled"]!)
+            let (weak, strong) = (unlabelled.views[0], unlabelled.views[1])
 
             // Labels for the unlabelled, from a pass that no gradient flows through and none is computed for. Gentle
             // views look like what will be classified one day, so only they make the running statistics.
             let guess = noGradient { classifier(weak).softmax() }
             let target = config.distributionAlignment ? aligned(guess) : guess
-            let confident = (target.max(axis: -1) .>= config.threshold).cast(to: .float32)
+            let confident = confidence(target, unlabelled.indices)
 
-            let (logits, rough) = withoutStatistics { (classifier(labelled.views[0]), classifier(strong)) }
+            let (logits, rough) = classifier.withoutStatistics {
+                (classifier(labelled.views[0]), classifier(strong))
+            }
             let supervised = crossEntropy(logits, labelled.labels)
             let unsupervised = FixMatch.loss(rough, labels: target.argmax(), confident: confident)
             return StepOutput(
@@ -119,15 +105,32 @@ public struct FixMatch: TrainedMethod {
                 [
                     ("mask rate", confident.mean().item()), ("labelled loss", supervised.item()),
                     ("unlabelled loss", unsupervised.item()),
-                ])
+                    ("roughness", meanConfidence(guess) - meanConfidence(rough.detached().softmax())),
+                ] + known.logs(target, counted: confident, indices: unlabelled.indices))
         }
 
-        /// Normalises by the batch without touching the running statistics.
-        private func withoutStatistics<Result>(_ body: () -> Result) -> Result {
-            let norms = classifier.modules().compactMap { $0.item as? BatchNorm }
-            for norm in norms { norm.updatesStatistics = false }
-            defer { for norm in norms { norm.updatesStatistics = true } }
-            return body()
+        /// Views that are no rougher than the gentle ones lower no confidence, and then there is nothing to learn.
+        public func remarks(_ trainer: Trainer, _ context: LearningContext) -> [String] {
+            guard let lost = trainer.mean("roughness"), lost < FixMatch.leastRoughness else { return [] }
+            return ["rough views are as easy as gentle ones, and teach little: raise magnitude or cutout"]
+        }
+
+        private func meanConfidence(_ p: Tensor) -> Double { p.max(axis: -1).mean().item() }
+
+        /// 1 where a guess counts, [M].
+        private func confidence(_ target: Tensor, _ indices: [Int]) -> Tensor {
+            let largest = target.max(axis: -1)
+            guard let chosen else { return (largest .>= config.threshold).cast(to: .float32) }
+            var classes = chosen.value.ints()
+            let thresholds = FixMatch.flexibleThresholds(
+                classes, classes: target.shape[1], threshold: config.threshold)
+            let guesses = target.argmax().ints()
+            for ((sample, guess), confidence) in zip(zip(indices, guesses), largest.doubles())
+            where confidence >= config.threshold {
+                classes[sample] = guess
+            }
+            chosen.value = Tensor(classes)
+            return (largest .>= Tensor(guesses.map { Float(thresholds[$0]) })).cast(to: .float32)
         }
 
         /// p * wanted / mean prediction, made to sum to 1.
@@ -135,6 +138,26 @@ public struct FixMatch: TrainedMethod {
             predicted.value = predicted.value * 0.99 + p.mean(axis: 0) * 0.01
             let shifted = p * (wanted / (predicted.value + 1e-6))
             return shifted / shifted.sum(axis: -1, keepDims: true)
+        }
+    }
+
+    /// Rough views that cost less confidence than this, over the whole training, are as easy as the gentle ones.
+    static let leastRoughness = 0.003
+
+    /// FlexMatch's threshold of each class: beta / (2 - beta) times the full one, where beta is the number of samples that
+    /// were guessed to be of the class with full confidence, relative to the largest such number or, early on, to the
+    /// number of samples never guessed so (Zhang et al. 2021, equations 5 to 9 with warm-up and convex mapping).
+    /// - Parameter chosen: for each sample its class, or -1.
+    static func flexibleThresholds(_ chosen: [Int], classes: Int, threshold: Double) -> [Double] {
+        var counts = [Int](repeating: 0, count: classes)
+        var unused = 0
+        for choice in chosen {
+            if choice >= 0 { counts[choice] += 1 } else { unused += 1 }
+        }
+        let most = Double(max(counts.max()!, unused))
+        return counts.map {
+            let beta = Double($0) / most
+            return threshold * beta / (2 - beta)
         }
     }
 
