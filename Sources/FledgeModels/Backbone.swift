@@ -12,8 +12,20 @@ public protocol Backbone: Layer {
     var classifier: Linear? { get }
 }
 
+/// A backbone that can also say what it finds where.
+public protocol SpatialBackbone: Backbone {
+    /// What the network knows of each place before it is averaged: [N, H, W, C] to [N, H', W', `featureCount`].
+    func featureMap(_ x: Tensor) -> Tensor
+}
+
 extension Backbone {
     public var classifier: Linear? { nil }
+
+    /// The network's feature map, or its features as a map of one place: [N, H', W', `featureCount`].
+    public func map(_ x: Tensor) -> Tensor {
+        if let spatial = self as? any SpatialBackbone { return spatial.featureMap(x) }
+        return self(x).reshaped([x.shape[0], 1, 1, featureCount])
+    }
 
     /// What the network's own classifier makes of the features: [N, classes]. Stops when there is none.
     public func logits(_ x: Tensor) -> Tensor {

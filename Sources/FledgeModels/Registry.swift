@@ -18,9 +18,21 @@ public enum Models {
             "raw", "no network: the values of the sample themselves", paper: "a baseline", input: .table,
             standardShape: [64], parameters: 0
         ) { shape, _ in RawValues(shape.reduce(1, *)) },
+        ModelEntry(
+            "unet", "contracts and expands with shortcuts: gives features and a picture; for denoising",
+            paper:
+                "Ronneberger, Fischer and Brox 2015, U-Net: convolutional networks for biomedical image segmentation",
+            input: .image, standardShape: [32, 32, 3], parameters: 265_587
+        ) { shape, random in UNet(channels: shape[2], random: &random) },
+        ModelEntry(
+            "belief-net", "two layers of 256 sigmoid units; for contrastive divergence",
+            paper: "Hinton, Osindero and Teh 2006, A fast learning algorithm for deep belief nets",
+            input: .table, standardShape: [64], parameters: 82_752
+        ) { shape, random in BeliefNet(shape.reduce(1, *), random: &random) },
         resNet("resnet18", .layers18, parameters: 11_176_512),
         resNet("resnet34", .layers34, parameters: 21_284_672),
         resNet("resnet50", .layers50, parameters: 23_508_032),
+        visionTransformer("vit-mini", .mini, shape: [32, 32, 3], parameters: 458_592),
         visionTransformer("vit-tiny", .tiny, parameters: 5_524_416),
         visionTransformer("vit-small", .small, parameters: 21_665_664),
     ]
@@ -51,14 +63,20 @@ public enum Models {
         }
     }
 
-    private static func visionTransformer(_ name: String, _ size: VisionTransformer.Size, parameters: Int) -> ModelEntry
-    {
+    private static func visionTransformer(
+        _ name: String, _ size: VisionTransformer.Size, shape: [Int] = [224, 224, 3], parameters: Int
+    ) -> ModelEntry {
         ModelEntry(
             name, "vision transformer of width \(size.width); timm's names on disk",
             paper: "Dosovitskiy et al. 2021, An image is worth 16x16 words; sizes of Touvron et al. 2021 (DeiT)",
-            input: .image, standardShape: [224, 224, 3], parameters: parameters
+            input: .image, standardShape: shape, parameters: parameters
         ) { shape, random throws(ModelError) in
-            guard let patch = VisionTransformer.patch(suiting: shape[0], shape[1]) else {
+            var found = VisionTransformer.patch(suiting: shape[0], shape[1])
+            // A patch of one pixel has nothing inside; in its place, fewer and larger ones.
+            if size == .mini, found ?? 1 == 1 {
+                found = VisionTransformer.patch(suiting: shape[0], shape[1], least: 4) ?? found
+            }
+            guard let patch = found else {
                 throw .unsupportedInput(
                     model: name, shape: shape,
                     reason: "no patch of 1, 2, 4, 8 or 16 pixels cuts such an image into 7 to 32 rows and columns",

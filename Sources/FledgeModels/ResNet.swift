@@ -5,7 +5,7 @@ import FledgeNN
 /// names on disk: [N, H, W, C] to [N, 512] features, or 2048 of ResNet-50.
 ///
 /// As in torchvision, the stride of a bottleneck is in its 3x3 convolution ("ResNet v1.5").
-public final class ResNet: Backbone {
+public final class ResNet: SpatialBackbone {
     public enum Depth: Int, Codable, Sendable, CaseIterable {
         case layers18 = 18
         case layers34 = 34
@@ -67,7 +67,9 @@ public final class ResNet: Backbone {
         self.fc = fc
     }
 
-    public func callAsFunction(_ x: Tensor) -> Tensor { stages(x)[3].globalAveragePool2D() }
+    public func callAsFunction(_ x: Tensor) -> Tensor { featureMap(x).globalAveragePool2D() }
+
+    public func featureMap(_ x: Tensor) -> Tensor { stages(x)[3] }
 
     /// What each of the four stages makes, [N, H', W', C'] with sizes halved from one to the next: for methods that
     /// look at several scales.

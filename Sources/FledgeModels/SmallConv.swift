@@ -6,7 +6,7 @@ import FledgeNN
 /// 0.39 million parameters; images from 8 to about 64 pixels.
 ///
 /// Strides stand in place of pooling, as in "Striving for simplicity" (Springenberg et al. 2015).
-public final class SmallConv: Backbone {
+public final class SmallConv: SpatialBackbone {
     public let conv: [Conv2d]
     public let norm: [BatchNorm]
     public var featureCount: Int { norm[norm.count - 1].runningMean.shape[0] }
@@ -22,7 +22,10 @@ public final class SmallConv: Backbone {
         norm = widths.map { BatchNorm($0) }
     }
 
-    public func callAsFunction(_ x: Tensor) -> Tensor {
-        zip(conv, norm).reduce(x) { h, layer in layer.1(layer.0(h), relu: true) }.globalAveragePool2D()
+    public func callAsFunction(_ x: Tensor) -> Tensor { featureMap(x).globalAveragePool2D() }
+
+    /// At an eighth of the size.
+    public func featureMap(_ x: Tensor) -> Tensor {
+        zip(conv, norm).reduce(x) { h, layer in layer.1(layer.0(h), relu: true) }
     }
 }

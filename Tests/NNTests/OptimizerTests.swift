@@ -154,6 +154,29 @@ final class OptimizerTests: XCTestCase {
         XCTAssertEqual(model.bias.value.doubles(), before.1)
     }
 
+    /// A group that is not scheduled moves at its own rate when the schedule has come to nothing.
+    func testUnscheduledGroup() {
+        let model = TwoTensors()
+        let (weight, bias) = (model.parameters()[0], model.parameters()[1])
+        let optimizer = Optimizer(
+            SGD(),
+            groups: [ParameterGroup([weight]), ParameterGroup([bias], rateMultiplier: 0.5, isScheduled: false)],
+            learningRate: 0.2)
+        let before = (model.weight.value.doubles(), model.bias.value.doubles())
+        model.setGradients(0)
+        let gradient = model.bias.gradient!.doubles()
+        optimizer.learningRate = 0
+        optimizer.step()
+        XCTAssertEqual(model.weight.value.doubles(), before.0)
+        for (after, (start, g)) in zip(model.bias.value.doubles(), zip(before.1, gradient)) {
+            XCTAssertEqual(after, start - 0.1 * g, accuracy: 1e-6)
+        }
+        optimizer.constantRate = 0
+        let rested = model.bias.value.doubles()
+        optimizer.step()
+        XCTAssertEqual(model.bias.value.doubles(), rested)
+    }
+
     func testClipping() {
         let model = TwoTensors()
         model.setGradients(0)

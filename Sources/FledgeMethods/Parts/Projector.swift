@@ -3,15 +3,19 @@ import FledgeNN
 
 /// A multilayer perceptron on top of a backbone: a projector or predictor of the papers.
 ///
-/// Between the layers, batch normalisation and a rectifier; after the last, what `last` says.
-func projector(_ widths: [Int], last: ProjectorEnd = .norm, random: inout RandomSource) -> Sequential {
+/// Between the layers, batch normalisation (unless `norms` is off) and a rectifier; after the last, what `last` says.
+func projector(
+    _ widths: [Int], norms: Bool = true, last: ProjectorEnd = .norm, random: inout RandomSource
+) -> Sequential {
     var layers: [any Layer] = []
     for (index, (inputs, outputs)) in zip(widths, widths.dropFirst()).enumerated() {
         let isLast = index == widths.count - 2
         // A norm that follows has a shift of its own.
-        layers.append(Linear(inputs, outputs, bias: isLast && last == .linear, random: &random))
+        let isNormed = isLast ? last != .linear : norms
+        layers.append(Linear(inputs, outputs, bias: !isNormed, random: &random))
         if !isLast {
-            layers += [BatchNorm(outputs), ReLU()]
+            if norms { layers.append(BatchNorm(outputs)) }
+            layers.append(ReLU())
         } else if last != .linear {
             layers.append(BatchNorm(outputs, affine: last == .norm))
         }

@@ -42,6 +42,32 @@ final class Encoder: Layer {
     }
 }
 
+extension Classifier {
+    /// A classifier that follows this one: the same weights now, moved by `follow` and never trained.
+    func makeTeacher(_ context: LearningContext) throws -> Classifier {
+        var random = context.random("teacher")
+        let teacher = Classifier(try context.makeTwin(), classes: head.weight.shape[0], random: &random)
+        teacher.follow(self, decay: 0)
+        teacher.freeze()
+        return teacher
+    }
+}
+
+extension Encoder {
+    /// How far a teacher's weights are from this one's, relative to these: |teacher - this| / |this|. 0 means that the
+    /// teacher says nothing new; one that grows without end does not follow.
+    func distance(to teacher: Encoder) -> Double {
+        noGradient {
+            var (apart, own) = (0.0, 0.0)
+            for (mine, theirs) in zip(parameters(), teacher.parameters()) {
+                apart += (mine.item.value - theirs.item.value).square().sum().item()
+                own += mine.item.value.square().sum().item()
+            }
+            return own > 0 ? (apart / own).squareRoot() : 0
+        }
+    }
+}
+
 /// BYOL's momentum, which rises from `base` to 1 along a cosine (Grill et al. 2020, section 3.2):
 /// 1 - (1 - base) (cos(pi progress) + 1) / 2.
 func risingMomentum(_ base: Double, progress: Double) -> Double {

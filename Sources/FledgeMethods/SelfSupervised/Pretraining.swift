@@ -3,41 +3,67 @@ import FledgeData
 import FledgeModels
 import FledgeNN
 import FledgeTrain
+import Foundation
 
-/// A method that trains a backbone and looks at no label. The task is all that a method has to say: training, the look
-/// at its health and the result are the same for all.
-public protocol Pretraining: TrainedMethod where Task: PretrainingTask {}
+/// A method that trains a backbone for its features. The task is all that a method has to say: training, the look at
+/// its health and the result are the same for all.
+public protocol Pretraining: TrainedMethod where Task: PretrainingTask {
+    /// From the trained features to the classes, for the few methods that look at labels; nil by default.
+    func fitHead(_ context: LearningContext) throws -> Linear?
+}
 
 /// The training of a backbone without labels.
 ///
 /// A task whose vectors could all become the same logs their `spread` at every step as "spread".
 public protocol PretrainingTask: TrainingTask {
     var backbone: any Backbone { get }
-    /// The scale of its loss; nil where the value says nothing, as with BYOL, whose best value is also that of collapse.
+    /// The scale of its loss; nil where the value says nothing, as with BYOL, whose best value is also that of
+    /// collapse.
     var ruler: LossRuler? { get }
     /// What should be known beforehand, such as augmentations that cannot act.
     var warnings: [String] { get }
+    /// Whether the network saw pieces or changed colours of pictures only, so that the running statistics of batch
+    /// normalisation have to be those of whole ones before it is used.
+    var seesPieces: Bool { get }
+    /// What the numbers that it logged say to be wrong.
+    func warnings(after trainer: Trainer) -> [String]
 }
 
 extension PretrainingTask {
     public var warnings: [String] { [] }
+    public var seesPieces: Bool { false }
+    public func warnings(after trainer: Trainer) -> [String] { [] }
 }
 
 extension Pretraining {
+    public func fitHead(_ context: LearningContext) throws -> Linear? { nil }
+
     public func learn(_ context: LearningContext) throws -> LearningResult {
-        if Self.info.needs.contains(.images), !context.input.isImage { throw MethodError.needsImages(Self.info.name) }
-        let (task, trainer) = try train(context)
+        let needs = Self.info.needs
+        if needs.contains(.images), !context.input.isImage { throw MethodError.needsImages(Self.info.name) }
+        if needs.contains(.colour), context.input.channels != 3 { throw MethodError.needsColour(Self.info.name) }
+        return try learn(context, task: try makeTask(context))
+    }
+
+    /// With a task that was made already.
+    func learn(_ context: LearningContext, task: Task) throws -> LearningResult {
+        let trainer = try context.train(task, training, title: Self.info.name, groups: groups(task))
         if let average = trainer.average { try task.trained.load(average.moduleState()) }
+        if task.seesPieces {
+            try Inference.adaptStatistics(
+                task.backbone, context.data.dataset, input: context.input, seed: context.seed)
+        }
         let health = try FeatureHealth(of: task, context)
         var metrics = health.metrics
         if let ruler = task.ruler, let loss = trainer.lastMean("loss") { metrics["loss_learned"] = ruler.learned(loss) }
+        context.backbone.eval()
         let model = FittedModel(
-            backbone: context.backbone, modelName: context.modelName, method: Self.info.name,
-            classNames: context.data.classNames, input: context.input)
+            backbone: context.backbone, head: try fitHead(context), modelName: context.modelName,
+            method: Self.info.name, classNames: context.data.classNames, input: context.input)
         model.eval()
         return LearningResult(
             model: model, curves: trainer.curves(Self.info.name), steps: trainer.step, metrics: metrics,
-            warnings: task.warnings
+            warnings: task.warnings + task.warnings(after: trainer)
                 + health.warnings(
                     loss: trainer.lastMean("loss"), ruler: task.ruler, spread: trainer.lastMean("spread")))
     }
@@ -55,6 +81,20 @@ public struct LossRuler: Sendable {
         self.uninformative = uninformative
         self.floor = floor
         self.formula = formula
+    }
+
+    /// Of cross-entropies that find a partner among it and `others` vectors by cosine similarity. The floor is that of
+    /// partners alike and all others independent.
+    /// - Parameters:
+    ///   - others: how many wrong candidates there are.
+    ///   - width: of the vectors.
+    ///   - scale: what the cross-entropies are multiplied by in the loss.
+    static func contrastive(
+        others: Int, width: Int, temperature t: Double, scale: Double = 1, formula: String
+    ) -> LossRuler {
+        // ln(exp(1/t) + others exp(1/(2 d t^2))) - 1/t, without large numbers.
+        let rest = Double(others) * exp(1 / (2 * Double(width) * t * t) - 1 / t)
+        return LossRuler(uninformative: scale * log(Double(1 + others)), floor: scale * log1p(rest), formula: formula)
     }
 
     /// 0 at the uninformative value, 1 at the floor.

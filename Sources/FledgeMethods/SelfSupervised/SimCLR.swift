@@ -3,7 +3,6 @@ import FledgeData
 import FledgeModels
 import FledgeNN
 import FledgeTrain
-import Foundation
 
 /// SimCLR: two random views of a picture must recognise each other among all views of the batch (Chen et al. 2020, "A
 /// simple framework for contrastive learning of visual representations").
@@ -65,12 +64,9 @@ public struct SimCLR: Pretraining {
             let views = context.randomViews(config.views)
             warnings = context.deadAugmentations(views)
             feeds = [Feed("pictures", from: .everything, batchSize: config.batchSize, views: views)]
-            let batch = Double(min(config.batchSize, context.data.dataset.count))
-            let others = 2 * batch - 2, d = Double(config.projectionSize), t = temperature
-            ruler = LossRuler(
-                uninformative: log(2 * batch - 1),
-                // Partners alike, all others independent.
-                floor: log(exp(1 / t) + others * exp(1 / (2 * d * t * t))) - 1 / t, formula: "ln(2B - 1)")
+            let batch = min(config.batchSize, context.data.dataset.count)
+            ruler = .contrastive(
+                others: 2 * batch - 2, width: config.projectionSize, temperature: temperature, formula: "ln(2B - 1)")
         }
 
         public func step(_ batches: [String: TrainingBatch], _ context: StepContext) throws -> StepOutput {

@@ -6,23 +6,30 @@ public struct ParameterGroup {
     /// Times the optimizer's learning rate: below 1 for layers that should move slowly.
     public var rateMultiplier: Double
     public var weightDecay: Double
+    /// Off: this group moves at the optimizer's `constantRate`, whatever the schedule makes of `learningRate`.
+    public var isScheduled: Bool
 
-    public init(_ parameters: [Named<Parameter>], rateMultiplier: Double = 1, weightDecay: Double = 0) {
+    public init(
+        _ parameters: [Named<Parameter>], rateMultiplier: Double = 1, weightDecay: Double = 0, isScheduled: Bool = true
+    ) {
         self.parameters = parameters
         self.rateMultiplier = rateMultiplier
         self.weightDecay = weightDecay
+        self.isScheduled = isScheduled
     }
 
     /// Two groups: one with weight decay, and one without for the parameters that are `exempt`: by default biases and
     /// the weights of norms, which have rank 1 or 0. Empty groups are left out.
     public static func decaying(
-        _ parameters: [Named<Parameter>], weightDecay: Double, rateMultiplier: Double = 1,
+        _ parameters: [Named<Parameter>], weightDecay: Double, rateMultiplier: Double = 1, isScheduled: Bool = true,
         exempt: (Named<Parameter>) -> Bool = { $0.item.shape.count <= 1 }
     ) -> [ParameterGroup] {
         [
             ParameterGroup(
-                parameters.filter { !exempt($0) }, rateMultiplier: rateMultiplier, weightDecay: weightDecay),
-            ParameterGroup(parameters.filter(exempt), rateMultiplier: rateMultiplier),
+                parameters.filter { !exempt($0) }, rateMultiplier: rateMultiplier, weightDecay: weightDecay,
+                isScheduled: isScheduled),
+            ParameterGroup(
+                parameters.filter(exempt), rateMultiplier: rateMultiplier, isScheduled: isScheduled),
         ].filter { !$0.parameters.isEmpty }
     }
 }
@@ -37,7 +44,10 @@ public struct ParameterGroup {
 public final class Optimizer {
     public let rule: any UpdateRule
     public let groups: [ParameterGroup]
+    /// Set before each step to what the schedule says.
     public var learningRate: Double
+    /// The rate of the groups that are not scheduled; at first the one given.
+    public var constantRate: Double
     /// Applied after every step, in order.
     public var proximalSteps: [ProximalStep] = []
     private var histories: [ObjectIdentifier: History] = [:]
@@ -57,6 +67,7 @@ public final class Optimizer {
         self.rule = rule
         self.groups = groups
         self.learningRate = learningRate
+        constantRate = learningRate
         var names: Set<String> = []
         var seen: Set<ObjectIdentifier> = []
         for parameter in groups.flatMap(\.parameters) {
@@ -79,12 +90,12 @@ public final class Optimizer {
     /// Updates every trainable parameter that has a gradient, then applies the proximal steps.
     public func step() {
         for group in groups {
+            let rate = (group.isScheduled ? learningRate : constantRate) * group.rateMultiplier
             for parameter in group.parameters {
                 guard parameter.item.isTrainable, let gradient = parameter.item.gradient else { continue }
                 let history = history(of: parameter.item)
                 history.updates += 1
-                let step = UpdateStep(
-                    rate: learningRate * group.rateMultiplier, weightDecay: group.weightDecay, number: history.updates)
+                let step = UpdateStep(rate: rate, weightDecay: group.weightDecay, number: history.updates)
                 parameter.item.update {
                     rule.update(&$0, gradient: gradient.detached(), slots: &history.slots, step)
                 }

@@ -78,7 +78,7 @@ public final class Trainer {
         for (index, feed) in task.feeds.enumerated() {
             // Few labelled samples are repeated until a batch is full; the large pool gives each sample once an epoch.
             let isLabelled = feed.pool == .labelled
-            let pool = isLabelled ? data.labelled : Array(0..<data.dataset.count)
+            let pool = isLabelled ? data.labelled : feed.samples ?? Array(0..<data.dataset.count)
             let size = isLabelled ? feed.batchSize : min(feed.batchSize, pool.count)
             loaders.append(
                 (
@@ -152,6 +152,7 @@ public final class Trainer {
                 }
                 numbers = [("loss", loss)] + logs
                 optimizer.learningRate = schedule(Int(done * Double(Trainer.resolution))) * rateScale
+                optimizer.constantRate = settings.learningRate * rateScale
                 optimizer.step()
                 average?.update()
                 task.didUpdate(context)

@@ -16,12 +16,15 @@ public struct Feed: Sendable {
     public var batchSize: Int
     /// One augmentation for each view, normalisation included.
     public var views: [Augmentation]
+    /// Of the pool of everything only these places in the dataset; nil: all.
+    public var samples: [Int]?
 
-    public init(_ name: String, from pool: Pool, batchSize: Int, views: [Augmentation]) {
+    public init(_ name: String, from pool: Pool, batchSize: Int, views: [Augmentation], samples: [Int]? = nil) {
         self.name = name
         self.pool = pool
         self.batchSize = batchSize
         self.views = views
+        self.samples = samples
     }
 }
 

@@ -1,0 +1,195 @@
+import FledgeCore
+import FledgeData
+import FledgeModels
+import FledgeNN
+import FledgeTrain
+import Foundation
+
+/// Non-parametric instance discrimination: every sample is a class of its own, and its weight vector is what the
+/// network said of it before, kept in a memory (Wu et al. 2018, "Unsupervised feature learning via non-parametric
+/// instance discrimination").
+///
+/// One pass over one view for each step makes it the cheapest of the family. The paper's negatives are 4,096 of 1.28
+/// million; up to some 50,000 samples the full softmax costs less and does better.
+public struct NPID: Pretraining {
+    public struct Config: Settings {
+        public enum Estimator: String, Codable, Sendable, CaseIterable { case softmax, nce }
+
+        public var batchSize = 256
+        public var temperature = 0.1
+        public var memoryMomentum = 0.5
+        public var estimator = Estimator.softmax
+        public var negatives = 512
+        public var projectionSize = 64
+        public var views = ViewSettings()
+        public var training = TrainingSettings()
+
+        public init() {
+            training.epochs = 40
+            training.learningRate = 2e-3
+            training.weightDecay = 1e-4
+            training.warmup = 0.05
+        }
+
+        public static let meanings = [
+            "batchSize": "pictures for each step; each gives one view",
+            "temperature": "divides the similarities; lower looks harder at near misses",
+            "memoryMomentum": "share of itself that a sample's memory keeps when the sample comes by",
+            "estimator":
+                "softmax over all samples, or noise-contrastive estimation (nce) with a few, for more than some 50,000 samples",
+            "negatives": "other samples that each one is compared with under nce",
+            "projectionSize": "length of the vectors that are remembered",
+        ]
+
+        public static let ranges: [String: SettingRange] = [
+            "batchSize": .within(2...65536), "temperature": .within(0.001...1000), "memoryMomentum": .within(0..<1),
+            "negatives": .within(1...65536), "projectionSize": .within(1...65536),
+        ]
+    }
+
+    public static let info = MethodInfo(
+        "npid", .selfSupervised,
+        summary: "Every sample is a class of its own; the classifier is a memory of what the network said before.",
+        paper: "Wu et al. 2018, Unsupervised feature learning via non-parametric instance discrimination",
+        needs: [.unlabelled])
+
+    let config: Config
+    public init(_ config: Config) { self.config = config }
+    public var training: TrainingSettings { config.training }
+
+    public func makeTask(_ context: LearningContext) -> Task { Task(config, context) }
+
+    public final class Task: PretrainingTask {
+        public let backbone: any Backbone
+        let projection: Sequential
+        /// [N, D], rows of length 1, one for each sample.
+        let memory: Buffer
+        /// ln Z of the first batch, and how many batches there were.
+        private let logNormalizer = Buffer(Tensor([0] as [Float], shape: []))
+        private let seen = Buffer(Tensor([0], shape: []))
+        public let feeds: [Feed]
+        public let warnings: [String]
+        public let ruler: LossRuler?
+        private let config: Config
+
+        init(_ config: Config, _ context: LearningContext) {
+            self.config = config
+            backbone = context.backbone
+            var random = context.random("projection")
+            // Rectified features point the same way for all samples; normalised over the batch the vectors do not, and
+            // a constant Z can hold from the first batch on.
+            projection = projector(
+                [backbone.featureCount, config.projectionSize], last: .plainNorm, random: &random)
+            let samples = context.data.dataset.count
+            memory = Buffer(Tensor.normal([samples, config.projectionSize], random: &random).l2Normalized(axis: -1))
+            let view = context.randomViews(config.views)[0]
+            warnings = context.deadAugmentations([view])
+            feeds = [Feed("pictures", from: .everything, batchSize: config.batchSize, views: [view])]
+            // The value of NCE hangs on how well the constant Z still fits.
+            ruler =
+                config.estimator == .softmax
+                ? .contrastive(
+                    others: samples - 1, width: config.projectionSize, temperature: config.temperature, formula: "ln n")
+                : nil
+        }
+
+        public func step(_ batches: [String: TrainingBatch], _ context: StepContext) throws -> StepOutput {
+            let batch = batches["pictures"]!
+            let v = projection(backbone(batch.views[0])).l2Normalized(axis: -1)
+            let own = Tensor(batch.indices)
+            let loss =
+                config.estimator == .softmax
+                ? instanceSoftmax(v, memory: memory.value, own: own, temperature: config.temperature)
+                : estimate(v, own: own, random: context.random.stream("negatives"))
+            remember(v, own: own)
+            return StepOutput(loss, [("spread", spread(v))])
+        }
+
+        private func estimate(_ v: Tensor, own: Tensor, random: RandomSource) -> Tensor {
+            var random = random
+            let samples = memory.shape[0]
+            let drawn = (0..<v.shape[0] * config.negatives).map { _ in random.integer(below: samples) }
+            let negatives = Tensor(drawn, shape: [v.shape[0], config.negatives])
+            if seen.value.item() == 0 {
+                logNormalizer.value = noGradient {
+                    instanceLogNormalizer(
+                        v, memory: memory.value, own: own, negatives: negatives, temperature: config.temperature)
+                }
+            }
+            seen.value = seen.value + 1
+            return instanceNCE(
+                v, memory: memory.value, own: own, negatives: negatives, logNormalizer: logNormalizer.value.item(),
+                temperature: config.temperature)
+        }
+
+        /// m_i <- norm(momentum m_i + (1 - momentum) v).
+        private func remember(_ v: Tensor, own: Tensor) {
+            memory.value = noGradient {
+                let old = memory.value.indexSelect(axis: 0, own)
+                let new = (old * config.memoryMomentum + v.detached() * (1 - config.memoryMomentum))
+                    .l2Normalized(axis: -1)
+                return memory.value + (new - old).indexAdd(axis: 0, own, count: memory.shape[0])
+            }
+        }
+    }
+}
+
+/// The non-parametric softmax (Wu et al. 2018, equation 2) as a loss: each vector must pick its own place in the
+/// memory. Averaged over the batch. No gradient reaches the memory.
+/// - Parameters:
+///   - v: [B, D], rows of length 1.
+///   - memory: [N, D], rows of length 1.
+///   - own: int64 [B], the samples' places in the memory.
+///   - temperature: divides the similarities.
+public func instanceSoftmax(_ v: Tensor, memory: Tensor, own: Tensor, temperature: Double) -> Tensor {
+    require(
+        v.rank == 2 && memory.rank == 2 && v.shape[1] == memory.shape[1] && own.shape == [v.shape[0]],
+        "instanceSoftmax: vectors \(v.shape), memory \(memory.shape), places \(own.shape)")
+    return crossEntropy(v.matmul(memory.detached().transposed()) * (1 / temperature), own)
+}
+
+/// Noise-contrastive estimation of the same (Wu et al. 2018, equations 4 to 7): with P = exp(v m / temperature) / Z
+/// each vector must tell its own place in the memory from K others that were drawn evenly,
+/// -ln P / (P + K/N) - sum ln (K/N) / (P' + K/N). Averaged over the batch. No gradient reaches the memory.
+/// - Parameters:
+///   - v: [B, D], rows of length 1.
+///   - memory: [N, D], rows of length 1.
+///   - own: int64 [B], the samples' places in the memory.
+///   - negatives: int64 [B, K], places drawn for each.
+///   - logNormalizer: ln Z, see `instanceLogNormalizer`.
+public func instanceNCE(
+    _ v: Tensor, memory: Tensor, own: Tensor, negatives: Tensor, logNormalizer: Double, temperature: Double
+) -> Tensor {
+    let (positive, others) = instanceScores(
+        v, memory: memory, own: own, negatives: negatives, temperature: temperature)
+    // ln(P / (K/N)), of which the terms are logistic functions.
+    let offset = logNormalizer + log(Double(negatives.shape[1]) / Double(memory.shape[0]))
+    return ((offset - positive).softplus() + (others - offset).softplus().sum(axis: 1)).mean()
+}
+
+/// ln Z with Z estimated as N times the mean of exp(v m / temperature) over the places of this batch, which the paper
+/// does once, for the first batch (section 3.2).
+/// - Returns: a scalar.
+public func instanceLogNormalizer(
+    _ v: Tensor, memory: Tensor, own: Tensor, negatives: Tensor, temperature: Double
+) -> Tensor {
+    let (positive, others) = instanceScores(
+        v, memory: memory, own: own, negatives: negatives, temperature: temperature)
+    let all = concatenate([positive.unsqueezed(axis: 1), others], axis: 1).reshaped([-1])
+    return all.logSumExp(axis: 0) + log(Double(memory.shape[0]) / Double(all.count))
+}
+
+/// v m / temperature: [B] with the own places and [B, K] with the others.
+private func instanceScores(
+    _ v: Tensor, memory: Tensor, own: Tensor, negatives: Tensor, temperature: Double
+) -> (own: Tensor, others: Tensor) {
+    let batch = v.shape[0]
+    require(
+        v.rank == 2 && memory.rank == 2 && v.shape[1] == memory.shape[1] && own.shape == [batch]
+            && negatives.rank == 2 && negatives.shape[0] == batch,
+        "instanceNCE: vectors \(v.shape), memory \(memory.shape), places \(own.shape), negatives \(negatives.shape)")
+    let scaled = v * (1 / temperature)
+    let mine = (scaled * memory.detached().indexSelect(axis: 0, own)).sum(axis: 1)
+    let theirs = memory.detached().embedding(negatives).matmul(scaled.unsqueezed(axis: 2)).squeezed(axis: 2)
+    return (mine, theirs)
+}
