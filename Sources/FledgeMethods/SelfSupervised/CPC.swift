@@ -1,0 +1,182 @@
+import FledgeCore
+import FledgeData
+import FledgeModels
+import FledgeNN
+import FledgeTrain
+import Foundation
+
+/// CPC: from the upper patches of a picture, recognise those below among the patches of all pictures (van den Oord et
+/// al. 2018, "Representation learning with contrastive predictive coding").
+///
+/// A picture is cut into `grid` x `grid` patches that overlap by half, as in the paper (7 x 7 of 64 pixels at 256). Each
+/// goes through the backbone; a recurrent network reads every column from the top, and a linear map for each distance
+/// predicts the rows below.
+public struct CPC: Pretraining {
+    /// The paper's for ImageNet: a grid of 7, five rows ahead.
+    public struct Config: Settings {
+        public var batchSize = 64
+        public var grid = 3
+        public var ahead = 2
+        public var contextSize = 128
+        public var views = ViewSettings()
+        public var training = TrainingSettings()
+
+        public init() {
+            views.cropScale = 0.5
+            training.epochs = 20
+            training.learningRate = 2e-3
+            training.weightDecay = 1e-4
+            training.warmup = 0.05
+        }
+
+        public static let meanings = [
+            "batchSize": "pictures for each step",
+            "grid": "rows and columns of patches, which overlap by half; their size follows from the picture's",
+            "ahead": "how many rows below are predicted",
+            "contextSize": "width of the network that reads the rows above",
+        ]
+
+        public static let ranges: [String: SettingRange] = [
+            "batchSize": .within(2...65536), "grid": .within(2...100), "ahead": .within(1...100),
+            "contextSize": .within(1...65536),
+        ]
+    }
+
+    public static let info = MethodInfo(
+        "cpc", .selfSupervised,
+        summary: "From the upper patches of a picture, recognise those below among the patches of all pictures.",
+        paper: "van den Oord et al. 2018, Representation learning with contrastive predictive coding",
+        needs: [.unlabelled, .images])
+
+    let config: Config
+    public init(_ config: Config) { self.config = config }
+    public var training: TrainingSettings { config.training }
+
+    public func makeTask(_ context: LearningContext) throws -> Task { try Task(config, context) }
+
+    public final class Task: PretrainingTask {
+        public let backbone: any Backbone
+        let reader: GRU
+        /// W_k of the paper, from the context to the features of a patch k + 1 rows below.
+        let predictors: [Linear]
+        public let feeds: [Feed]
+        public let warnings: [String]
+        public let ruler: LossRuler?
+        private let grid: PatchGrid
+        /// Whether patches are scaled up to the pictures' size, for networks that take no other.
+        private let scales: Bool
+        private let paired: Bool
+
+        /// - Parameter paired: whether the patches to recognise are of the same picture; of the next one otherwise.
+        /// - Throws: `MethodError.patchesTooSmall`.
+        init(_ config: Config, _ context: LearningContext, paired: Bool = true) throws {
+            guard let grid = PatchGrid(config.grid, side: context.input.size) else {
+                throw MethodError.patchesTooSmall(CPC.info.name, grid: config.grid, side: context.input.size)
+            }
+            self.grid = grid
+            self.paired = paired
+            backbone = context.backbone
+            scales = !context.takes(side: grid.patch)
+            var random = context.random("reader")
+            let width = context.backbone.featureCount
+            reader = GRU(RecurrentSize(width, hidden: config.contextSize), random: &random)
+            let ahead = min(config.ahead, config.grid - 1)
+            predictors = (0..<ahead).map { _ in Linear(config.contextSize, width, bias: false, random: &random) }
+            let views = [context.randomViews(config.views)[0]]
+            warnings = context.deadAugmentations(views)
+            feeds = [Feed("pictures", from: .everything, batchSize: config.batchSize, views: views)]
+            let batch = min(config.batchSize, context.data.dataset.count)
+            let chances = (1...ahead).map { log(Double(batch * config.grid * (config.grid - $0))) }
+            ruler = LossRuler(
+                uninformative: chances.reduce(0, +) / Double(ahead), formula: "ln(patches to choose from)")
+        }
+
+        public func step(_ batches: [String: TrainingBatch], _ context: StepContext) throws -> StepOutput {
+            let pictures = batches["pictures"]!.views[0]
+            let count = pictures.shape[0], side = grid.count
+            var patches = grid.patches(of: pictures)
+            if scales { patches = patches.resized(to: (pictures.shape[1], pictures.shape[2])) }
+            // [row, column, picture, D] to a sequence of rows for each column of each picture.
+            let z = backbone(patches).reshaped([side, side, count, -1]).permuted([1, 2, 0, 3])
+                .reshaped([side * count, side, -1])
+            let read = reader(z).output
+            var losses: [Tensor] = []
+            var hits = 0.0
+            for (index, predictor) in predictors.enumerated() {
+                let rows = side - 1 - index
+                let context = read.narrowed(axis: 1, start: 0, length: rows).reshaped([side * count * rows, -1])
+                var wanted = z.narrowed(axis: 1, start: index + 1, length: rows)
+                if !paired { wanted = wanted.rolled(by: 1, axis: 0) }
+                let targets = wanted.reshaped([side * count * rows, -1])
+                let (loss, accuracy) = infoNCE(targets, contexts: context, weight: predictor.weight.value)
+                losses.append(loss)
+                hits += accuracy / Double(predictors.count)
+            }
+            return StepOutput(
+                stack(losses).mean(), [("spread", spread(z.reshaped([-1, z.shape[2]]))), ("accuracy", hits)])
+        }
+    }
+}
+
+/// InfoNCE of CPC (van den Oord et al. 2018, equations 3 and 4): each context must pick its own target among all, by
+/// the density f = exp(z^T W c).
+///
+/// ln M minus the loss bounds the mutual information of target and context from below.
+/// - Parameters:
+///   - targets: [M, D], features z of the patches to choose from.
+///   - contexts: [M, C]; row i belongs to row i of the targets.
+///   - weight: W, [D, C].
+/// - Returns: the loss, and the share of contexts that pick the right target.
+public func infoNCE(_ targets: Tensor, contexts: Tensor, weight: Tensor) -> (loss: Tensor, accuracy: Double) {
+    require(
+        targets.rank == 2 && contexts.rank == 2 && targets.shape[0] == contexts.shape[0]
+            && weight.shape == [targets.shape[1], contexts.shape[1]],
+        "infoNCE: targets \(targets.shape), contexts \(contexts.shape), weight \(weight.shape)")
+    let scores = contexts.linear(weight).matmul(targets.transposed())
+    let places = Tensor.arange(scores.shape[0], device: scores.device)
+    return (crossEntropy(scores, places), batchAccuracy(scores, places))
+}
+
+/// Squares that overlap by half and cover a square picture in `count` rows and columns.
+struct PatchGrid: Equatable {
+    let count: Int
+    /// Side of a patch, and the distance to the next, in pixels.
+    let patch: Int
+    let stride: Int
+
+    /// nil where patches would be smaller than 4 pixels, in which there is little to see, or all at one place.
+    /// - Parameters:
+    ///   - count: rows and columns, 2 at least.
+    ///   - side: of the picture in pixels.
+    init?(_ count: Int, side: Int) {
+        guard count > 1 else { return nil }
+        patch = 2 * side / (count + 1)
+        guard patch >= 4, patch < side else { return nil }
+        stride = (side - patch) / (count - 1)
+        guard stride > 0 else { return nil }
+        self.count = count
+    }
+
+    /// The patches [count * count * N, patch, patch, C] of pictures [N, H, W, C], row by row, in each place all
+    /// pictures.
+    func patches(of pictures: Tensor) -> Tensor {
+        var parts: [Tensor] = []
+        for row in 0..<count {
+            let band = pictures.narrowed(axis: 1, start: row * stride, length: patch)
+            for column in 0..<count { parts.append(band.narrowed(axis: 2, start: column * stride, length: patch)) }
+        }
+        return concatenate(parts)
+    }
+}
+
+extension LearningContext {
+    /// Whether the backbone takes pictures of another side as well: one made for them would hold the same tensors.
+    func takes(side: Int) -> Bool {
+        var random = random("size")
+        let shape = [side, side, input.channels]
+        guard let other = try? Models.make(modelName, inputShape: shape, random: &random) else { return false }
+        return backbone.featureCount == other.featureCount
+            && backbone.parameters().map { $0.name } == other.parameters().map { $0.name }
+            && zip(backbone.parameters(), other.parameters()).allSatisfy { $0.item.shape == $1.item.shape }
+    }
+}
