@@ -20,6 +20,8 @@ public struct MethodInfo: Codable, Sendable, Hashable {
         case unlabelled
         /// Pictures: its views only make sense for them.
         case images
+        /// Pictures in colour.
+        case colour
         /// A file of what several sources say of the samples.
         case votes
     }
@@ -32,13 +34,19 @@ public struct MethodInfo: Codable, Sendable, Hashable {
     /// Authors, year, title.
     public let paper: String
     public let needs: [Need]
+    /// The network that is taken where none is asked for, of `fledge models`; nil: the usual one for the data. For
+    /// methods that need a network of their own kind.
+    public let network: String?
 
-    public init(_ name: String, _ family: Family, summary: String, paper: String, needs: [Need]) {
+    public init(
+        _ name: String, _ family: Family, summary: String, paper: String, needs: [Need], network: String? = nil
+    ) {
         self.name = name
         self.family = family
         self.summary = summary
         self.paper = paper
         self.needs = needs
+        self.network = network
     }
 }
 

@@ -6,13 +6,23 @@ public enum MethodError: ExplainedError, Equatable {
     case unknown(String, nearest: [String])
     case needsImages(String)
     case needsLabels(String)
+    case needsColour(String)
+    /// Squares of `least` pixels are the smallest that the method can cut up.
+    case picturesTooSmall(String, side: Int, least: Int)
+    /// The method works with networks such as `like` only.
+    case needsNetwork(String, like: String)
     /// A second network of this name cannot take the weights of the first.
     case notTheRegisteredNetwork(String)
+    /// Pictures of this side cannot be cut into so many rows of patches.
+    case patchesTooSmall(String, grid: Int, side: Int)
 
     public var what: String {
         switch self {
         case .unknown(let name, _): "there is no method \"\(name)\""
-        case .needsImages(let name), .needsLabels(let name): "\(name) cannot learn from this data"
+        case .needsImages(let name), .needsLabels(let name), .needsColour(let name),
+            .picturesTooSmall(let name, _, _), .patchesTooSmall(let name, _, _):
+            "\(name) cannot learn from this data"
+        case .needsNetwork(let name, _): "\(name) cannot train this network"
         case .notTheRegisteredNetwork(let name): "cannot make a second network like the backbone, \(name)"
         }
     }
@@ -22,6 +32,12 @@ public enum MethodError: ExplainedError, Equatable {
         case .unknown: nil
         case .needsImages: "its views are made of pictures, and these samples are rows of numbers"
         case .needsLabels: "no sample has a label"
+        case .patchesTooSmall(_, let grid, let side):
+            "\(grid) rows of patches that overlap by half would be smaller than 4 pixels in pictures of \(side)"
+        case .needsColour: "it learns from the colours, and these samples have none"
+        case .picturesTooSmall(_, let side, let least):
+            "it cuts pictures up, which takes \(least) pixels at least, and these have \(side)"
+        case .needsNetwork(_, let like): "it trains parts that only networks such as \(like) have"
         case .notTheRegisteredNetwork: "the network that is registered under this name holds other tensors"
         }
     }
@@ -32,7 +48,12 @@ public enum MethodError: ExplainedError, Equatable {
             (nearest.isEmpty ? "" : "did you mean \(nearest.joined(separator: ", "))? ")
                 + "`fledge methods` lists them all"
         case .needsImages: "use supervised, fixmatch or label-spreading"
+        case .picturesTooSmall: "give larger pictures, or a larger --image-size"
+        case .needsColour: "use another pretext task, such as rotation"
+        case .needsNetwork(_, let like): "leave --model out, or give --model \(like)"
         case .needsLabels: "label some samples, or use a self-supervised method such as simclr"
+        case .patchesTooSmall(_, _, let side):
+            side >= 6 ? "set grid to \(side / 2 - 1) or less" : "use another method; these pictures are too small"
         case .notTheRegisteredNetwork: "make the backbone with Models.make, or register it"
         }
     }

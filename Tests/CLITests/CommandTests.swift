@@ -144,8 +144,9 @@ final class CommandTests: XCTestCase {
 
     func testTrainEveryMethod() throws {
         let folder = try TemporaryFolder()
-        let data = try Samples.shared.get().images
+        let samples = try Samples.shared.get()
         for info in Methods.all.map(\.info) {
+            let data = info.needs.contains(.colour) ? samples.colours : samples.images
             let run = folder.path + "/" + info.name
             let trains = try Methods.entry(named: info.name).fields().contains { $0.name == "training.steps" }
             let result = try CommandLineTool.run(

@@ -13,6 +13,8 @@ final class Samples: Sendable {
     var images: String { folder.path + "/images" }
     /// 24 + 12 rows of 3 numbers with the classes `near` and `far`.
     var table: String { folder.path + "/table" }
+    /// 12 colour pictures of 8 x 8 in PNG files, in two folders.
+    var colours: String { folder.path + "/colours" }
     /// A run of `train supervised` on `images`, of two steps.
     var run: String { folder.path + "/supervised" }
     /// A run of `train simclr` on `images`, of two steps.
@@ -29,6 +31,12 @@ final class Samples: Sendable {
                 "\(Double(i % 2) + 0.01 * Double(i)),\(i % 5),\(i % 3),\(i % 2 == 0 ? "near" : "far")"
             }
             try folder.write("table/\(split).csv", "a,b,c,label\n" + rows.joined(separator: "\n") + "\n")
+        }
+        for i in 0..<12 {
+            let pixels = (0..<192).map { UInt8(($0 * (i + 3) + i * 17) % 256) }
+            try folder.write(
+                "colours/\(i % 2 == 0 ? "even" : "odd")/\(i).png",
+                try ImageCodec.png(ImageBuffer(width: 8, height: 8, channels: 3, pixels: pixels)))
         }
         for (method, run) in [("supervised", run), ("simclr", features)] {
             let result = try CommandLineTool.run(

@@ -21,7 +21,7 @@ final class RegistryTests: XCTestCase {
         for case let file as URL in files where file.pathExtension == "swift" {
             let text = try String(contentsOf: file, encoding: .utf8)
             for match in text.matches(
-                of: /(?:struct|class|enum) (\w+)\s*:\s*(?:[\w, ]+, )?(?:Method|TrainedMethod|Pretraining)\b/)
+                of: /(?:struct|class|enum) (\w+)\s*:\s*(?:[\w, ]+, )?(?:\w*Method|Pretraining)\b/)
             {
                 found += 1
                 XCTAssertTrue(
@@ -92,7 +92,7 @@ final class RegistryTests: XCTestCase {
 
     /// Few steps on few pictures.
     private func learn(_ entry: MethodEntry, seed: UInt64 = 3, workers: Int = 1) throws -> LearningResult {
-        var context = try Digits.context(perClass: 2, seed: seed, samples: 200)
+        var context = try LearningContext.suiting(entry.info, perClass: 2, seed: seed, samples: 200)
         context.workers = workers
         return try entry.make(nil, small(entry)).method.learn(context)
     }
@@ -104,9 +104,11 @@ final class RegistryTests: XCTestCase {
     }
 
     func testEveryMethodRunsAndItsResultIsStored() throws {
-        let sample = try Digits.test().subset(Array(0..<50))
+        let digits = try Digits.test().subset(Array(0..<50))
+        let scenes = Scenes.pictures(50, size: 8, seed: 2)
         for entry in Methods.all {
             let name = entry.info.name
+            let sample = entry.info.needs.contains(.colour) ? scenes : digits
             let result = try learn(entry)
             let features = try result.model.features(of: sample)
             XCTAssertEqual(features.shape[0], 50)
@@ -170,7 +172,7 @@ final class RegistryTests: XCTestCase {
                 (settings.steps, settings.optimizer, settings.averaging) = (6, optimizer, 0.9)
                 (settings.learningRate, settings.warmup, settings.accumulation) = (0.01, 0.2, 2)
                 func trainer() throws -> Trainer {
-                    let context = try Digits.context(perClass: 2, samples: 200)
+                    let context = try LearningContext.suiting(entry.info, perClass: 2, samples: 200)
                     return try makeTrainer(of: method, context, settings)
                 }
                 let whole = try trainer()

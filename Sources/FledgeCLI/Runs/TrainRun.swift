@@ -48,7 +48,8 @@ struct TrainRun: Settings {
         }
         if info.needs.contains(.labels), labelled.isEmpty { throw MethodError.needsLabels(method) }
         let input = try InputSpec(measuring: opened.train, size: imageSize)
-        let (modelName, backbone) = try NetworkOptions.make(model, weights: weights, for: input, seed: UInt64(seed))
+        let (modelName, backbone) = try NetworkOptions.make(
+            model ?? (weights == nil ? info.network : nil), weights: weights, for: input, seed: UInt64(seed))
         run.model = modelName
 
         let folder = try makeFolder()
