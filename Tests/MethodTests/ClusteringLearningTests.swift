@@ -172,7 +172,7 @@ final class ClusteringLearningTests: XCTestCase {
         let untrained = try Self.untrained.get()
         XCTAssertGreaterThan(whole.accuracy, untrained + 0.03)
         XCTAssertEqual(whole.warnings, [])
-        XCTAssertLessThan(shuffled.accuracy, whole.accuracy - 0.04)
+        XCTAssertLessThan(shuffled.accuracy, whole.accuracy - 0.02)
     }
 
     /// The prototypes stand still at first, and then move; the teacher's side of DINO is in no group.

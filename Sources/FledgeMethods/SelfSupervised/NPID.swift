@@ -9,17 +9,13 @@ import Foundation
 /// network said of it before, kept in a memory (Wu et al. 2018, "Unsupervised feature learning via non-parametric
 /// instance discrimination").
 ///
-/// One pass over one view for each step makes it the cheapest of the family. The paper's negatives are 4,096 of 1.28
-/// million; up to some 50,000 samples the full softmax costs less and does better.
+/// One pass over one view for each step makes it the cheapest of the family. The softmax runs over all samples, which
+/// suits some 50,000; the paper estimates it for 1.28 million (`instanceNCE`).
 public struct NPID: Pretraining {
     public struct Config: Settings {
-        public enum Estimator: String, Codable, Sendable, CaseIterable { case softmax, nce }
-
         public var batchSize = 256
         public var temperature = 0.1
         public var memoryMomentum = 0.5
-        public var estimator = Estimator.softmax
-        public var negatives = 512
         public var projectionSize = 64
         public var views = ViewSettings()
         public var training = TrainingSettings()
@@ -35,15 +31,12 @@ public struct NPID: Pretraining {
             "batchSize": "pictures for each step; each gives one view",
             "temperature": "divides the similarities; lower looks harder at near misses",
             "memoryMomentum": "share of itself that a sample's memory keeps when the sample comes by",
-            "estimator":
-                "softmax over all samples, or noise-contrastive estimation (nce) with a few, for more than some 50,000 samples",
-            "negatives": "other samples that each one is compared with under nce",
             "projectionSize": "length of the vectors that are remembered",
         ]
 
         public static let ranges: [String: SettingRange] = [
             "batchSize": .within(2...65536), "temperature": .within(0.001...1000), "memoryMomentum": .within(0..<1),
-            "negatives": .within(1...65536), "projectionSize": .within(1...65536),
+            "projectionSize": .within(1...65536),
         ]
     }
 
@@ -64,9 +57,6 @@ public struct NPID: Pretraining {
         let projection: Sequential
         /// [N, D], rows of length 1, one for each sample.
         let memory: Buffer
-        /// ln Z of the first batch, and how many batches there were.
-        private let logNormalizer = Buffer(Tensor([0] as [Float], shape: []))
-        private let seen = Buffer(Tensor([0], shape: []))
         public let feeds: [Feed]
         public let warnings: [String]
         public let ruler: LossRuler?
@@ -76,8 +66,7 @@ public struct NPID: Pretraining {
             self.config = config
             backbone = context.backbone
             var random = context.random("projection")
-            // Rectified features point the same way for all samples; normalised over the batch the vectors do not, and
-            // a constant Z can hold from the first batch on.
+            // Rectified features point the same way for all samples; normalised over the batch the vectors do not.
             projection = projector(
                 [backbone.featureCount, config.projectionSize], last: .plainNorm, random: &random)
             let samples = context.data.dataset.count
@@ -85,41 +74,17 @@ public struct NPID: Pretraining {
             let view = context.randomViews(config.views)[0]
             warnings = context.deadAugmentations([view])
             feeds = [Feed("pictures", from: .everything, batchSize: config.batchSize, views: [view])]
-            // The value of NCE hangs on how well the constant Z still fits.
-            ruler =
-                config.estimator == .softmax
-                ? .contrastive(
-                    others: samples - 1, width: config.projectionSize, temperature: config.temperature, formula: "ln n")
-                : nil
+            ruler = .contrastive(
+                others: samples - 1, width: config.projectionSize, temperature: config.temperature, formula: "ln n")
         }
 
         public func step(_ batches: [String: TrainingBatch], _ context: StepContext) throws -> StepOutput {
             let batch = batches["pictures"]!
             let v = projection(backbone(batch.views[0])).l2Normalized(axis: -1)
             let own = Tensor(batch.indices)
-            let loss =
-                config.estimator == .softmax
-                ? instanceSoftmax(v, memory: memory.value, own: own, temperature: config.temperature)
-                : estimate(v, own: own, random: context.random.stream("negatives"))
+            let loss = instanceSoftmax(v, memory: memory.value, own: own, temperature: config.temperature)
             remember(v, own: own)
             return StepOutput(loss, [("spread", spread(v))])
-        }
-
-        private func estimate(_ v: Tensor, own: Tensor, random: RandomSource) -> Tensor {
-            var random = random
-            let samples = memory.shape[0]
-            let drawn = (0..<v.shape[0] * config.negatives).map { _ in random.integer(below: samples) }
-            let negatives = Tensor(drawn, shape: [v.shape[0], config.negatives])
-            if seen.value.item() == 0 {
-                logNormalizer.value = noGradient {
-                    instanceLogNormalizer(
-                        v, memory: memory.value, own: own, negatives: negatives, temperature: config.temperature)
-                }
-            }
-            seen.value = seen.value + 1
-            return instanceNCE(
-                v, memory: memory.value, own: own, negatives: negatives, logNormalizer: logNormalizer.value.item(),
-                temperature: config.temperature)
         }
 
         /// m_i <- norm(momentum m_i + (1 - momentum) v).
