@@ -57,6 +57,9 @@ public struct LearningContext {
     public var backbone: any Backbone
     /// From its features to the classes, where that is known already; nil starts a fresh one.
     public var head: Linear?
+    /// The samples whose labels a person gave, where `data` has guessed labels as well; nil: all that are labelled.
+    /// What is guessed and learned is held against these.
+    public var given: [Int]?
     /// The registered name of the backbone, stored with the result.
     public var modelName: String
     public var seed: UInt64

@@ -43,11 +43,12 @@ struct AnswerHealth {
         shares = counts.map { $0 / Double(count) }
         self.confidence = confidence / Double(count)
         self.margin = margin / Double(count)
-        let known = try model.probabilities(of: data.dataset.subset(data.labelled))
+        let known = data.dataset.subset(context.given ?? data.labelled)
+        let given = known.labels.compactMap { $0 }
         fitted = Metrics.accuracy(
-            predicted: Metrics.predictions(scores: known, classes: classes), labels: data.labels)
+            predicted: Metrics.predictions(scores: try model.probabilities(of: known), classes: classes), labels: given)
         var labels = [Double](repeating: 0, count: classes)
-        for label in data.labels { labels[label] += 1 }
+        for label in given { labels[label] += 1 }
         knownClasses = effectiveCount(of: labels)
     }
 

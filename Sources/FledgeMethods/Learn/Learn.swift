@@ -81,6 +81,7 @@ public struct Learn {
         let spread = try SpreadLabels(context)
         if let spread {
             learning.data = spread.added(to: training)
+            learning.given = training.labelled
             choose(
                 .init(
                     "starting labels",

@@ -83,7 +83,7 @@ public struct DeepCoTraining: SemiSupervisedMethod {
             feeds =
                 context.feeds(labelled: config.batchSize, view: view, ratio: config.unlabelledRatio, views: [view])
                 + [Feed("labelled for the other", from: .labelled, batchSize: config.batchSize, views: [view])]
-            known = KnownLabels(context.data)
+            known = KnownLabels(context)
         }
 
         public func step(_ batches: [String: TrainingBatch], _ context: StepContext) throws -> StepOutput {

@@ -76,7 +76,7 @@ public struct FixMatch: SemiSupervisedMethod {
             let strong = context.strongView(magnitude: config.magnitude, cutout: config.cutout)
             feeds = context.feeds(
                 labelled: config.batchSize, view: weak, ratio: config.unlabelledRatio, views: [weak, strong])
-            known = KnownLabels(context.data)
+            known = KnownLabels(context)
             let classes = context.classes
             predicted = Buffer(.full([classes], 1 / Double(classes)))
             chosen =

@@ -70,7 +70,7 @@ public struct MeanTeacher: SemiSupervisedMethod {
             feeds = context.feeds(
                 labelled: config.batchSize, view: gentle, ratio: config.unlabelledRatio,
                 views: [context.view(roughness: config.roughness), gentle])
-            known = KnownLabels(context.data)
+            known = KnownLabels(context)
         }
 
         public func step(_ batches: [String: TrainingBatch], _ context: StepContext) throws -> StepOutput {

@@ -63,7 +63,7 @@ public struct MixMatch: SemiSupervisedMethod {
             feeds = context.feeds(
                 labelled: config.batchSize, view: view, ratio: config.unlabelledRatio,
                 views: Array(repeating: view, count: config.guesses))
-            known = KnownLabels(context.data)
+            known = KnownLabels(context)
         }
 
         public func step(_ batches: [String: TrainingBatch], _ context: StepContext) throws -> StepOutput {

@@ -58,7 +58,7 @@ public struct PseudoLabel: SemiSupervisedMethod {
             let view = context.weakView
             feeds = context.feeds(
                 labelled: config.batchSize, view: view, ratio: config.unlabelledRatio, views: [view])
-            known = KnownLabels(context.data)
+            known = KnownLabels(context)
         }
 
         public func step(_ batches: [String: TrainingBatch], _ context: StepContext) throws -> StepOutput {

@@ -139,8 +139,9 @@ extension LearningContext {
 struct KnownLabels {
     private let labels: [Int: Int]
 
-    init(_ data: TrainingData) {
-        labels = Dictionary(zip(data.labelled, data.labels)) { first, _ in first }
+    init(_ context: LearningContext) {
+        let samples = context.given ?? context.data.labelled
+        labels = Dictionary(samples.map { ($0, context.data.dataset.labels[$0]!) }) { first, _ in first }
     }
 
     /// What is worth watching of the guesses about a batch: "agreement", the share of counted guesses that are right

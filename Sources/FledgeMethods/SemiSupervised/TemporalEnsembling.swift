@@ -56,7 +56,7 @@ public struct TemporalEnsembling: SemiSupervisedMethod {
             let view = context.view(roughness: config.roughness)
             feeds = context.feeds(
                 labelled: config.batchSize, view: view, ratio: config.unlabelledRatio, views: [view])
-            known = KnownLabels(context.data)
+            known = KnownLabels(context)
         }
 
         public func step(_ batches: [String: TrainingBatch], _ context: StepContext) throws -> StepOutput {

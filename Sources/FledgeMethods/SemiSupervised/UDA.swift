@@ -64,7 +64,7 @@ public struct UDA: SemiSupervisedMethod {
             let strong = context.strongView(magnitude: config.magnitude, cutout: config.cutout)
             feeds = context.feeds(
                 labelled: config.batchSize, view: weak, ratio: config.unlabelledRatio, views: [weak, strong])
-            known = KnownLabels(context.data)
+            known = KnownLabels(context)
         }
 
         public func step(_ batches: [String: TrainingBatch], _ context: StepContext) throws -> StepOutput {
