@@ -218,8 +218,14 @@ struct BadInput {
             BadInput("not the folder of a run", 2, says: "not the folder of a run", "run.yaml") { folder in
                 ["evaluate", folder.path, "--data", "digits"]
             },
-            BadInput("simclr on a table", 2, says: "views are made of pictures") { folder in
-                ["train", "simclr", "--data", try Samples.shared.get().table, "--out", folder.path + "/run"]
+            BadInput("rotation of a table", 2, says: "views are made of pictures") { folder in
+                ["train", "rotation", "--data", try Samples.shared.get().table, "--out", folder.path + "/run"]
+            },
+            BadInput("no positive class", 2, says: "which class is the positive one", "positive=NAME") { folder in
+                ["train", "nnpu", "--data", try Samples.shared.get().images, "--out", folder.path + "/run"]
+            },
+            BadInput("no votes", 2, says: "no votes to learn from") { folder in
+                ["train", "label-model", "--data", try Samples.shared.get().images, "--out", folder.path + "/run"]
             },
             BadInput("classes of a run that has none", 2, says: "learned no classes", "fledge train") { _ in
                 let samples = try Samples.shared.get()

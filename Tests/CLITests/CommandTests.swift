@@ -148,13 +148,16 @@ final class CommandTests: XCTestCase {
         for info in Methods.all.map(\.info) {
             let data = info.needs.contains(.colour) ? samples.colours : samples.images
             let run = folder.path + "/" + info.name
-            let trains = try Methods.entry(named: info.name).fields().contains { $0.name == "training.steps" }
+            let fields = Set(try Methods.entry(named: info.name).fields().map(\.name))
+            // What every method gets of these that it has.
+            let settings = ["training.steps=2", "batchSize=4", "positive=0", "votes=\(samples.votes)"]
+                .filter { fields.contains(String($0.prefix { $0 != "=" })) }
             let result = try CommandLineTool.run(
-                ["train", info.name, "--data", data, "--out", run, "--json"]
-                    + (trains ? ["--set", "training.steps=2", "--set", "batchSize=4"] : []))
+                ["train", info.name, "--data", data, "--out", run, "--json"] + settings.flatMap { ["--set", $0] })
             XCTAssertEqual(result.status, 0, "\(info.name): \(result.error)")
             let report = try result.json()
-            XCTAssertEqual(report["accuracy"] is Double, info.needs.contains(.labels), info.name)
+            let classifies = info.needs.contains(.labels) || info.needs.contains(.votes)
+            XCTAssertEqual(report["accuracy"] is Double, classifies, info.name)
             XCTAssertEqual(report["run"] as? String, run)
             XCTAssertNoThrow(try FittedModel.load(from: run + "/model.safetensors"), info.name)
             // The settings of a run make the same run again.

@@ -15,6 +15,8 @@ final class Samples: Sendable {
     var table: String { folder.path + "/table" }
     /// 12 colour pictures of 8 x 8 in PNG files, in two folders.
     var colours: String { folder.path + "/colours" }
+    /// What three sources say of the training pictures of `images`, one of them wrong now and then.
+    var votes: String { folder.path + "/votes.csv" }
     /// A run of `train supervised` on `images`, of two steps.
     var run: String { folder.path + "/supervised" }
     /// A run of `train simclr` on `images`, of two steps.
@@ -38,6 +40,8 @@ final class Samples: Sendable {
                 "colours/\(i % 2 == 0 ? "even" : "odd")/\(i).png",
                 try ImageCodec.png(ImageBuffer(width: 8, height: 8, channels: 3, pixels: pixels)))
         }
+        let votes = (0..<24).map { i in "\(i % 2),\(i % 2),\(i % 5 == 0 ? 1 - i % 2 : i % 2)" }
+        try folder.write("votes.csv", "a,b,c\n" + votes.joined(separator: "\n") + "\n")
         for (method, run) in [("supervised", run), ("simclr", features)] {
             let result = try CommandLineTool.run(
                 "train", method, "--data", images, "--out", run, "--set", "training.steps=2", "--set", "batchSize=8")
