@@ -23,29 +23,17 @@ final class ClusteringLearningTests: XCTestCase {
     ) throws -> Outcome {
         let context = try Digits.context(perClass: 10)
         let task = try make(context)
-        let trainer = try context.train(task, method.training, title: M.info.name, groups: method.groups(task))
-        let health = try FeatureHealth(of: task, context)
-        let warnings =
-            task.warnings
-            + health.warnings(loss: trainer.lastMean("loss"), ruler: task.ruler, spread: trainer.lastMean("spread"))
-        var logs = trainer.logs.keys.reduce(into: [:]) { $0[$1] = trainer.lastMean($1)! }
-        logs["rank"] = health.rank
+        let trained = try context.pretrain(
+            task, method.training, title: M.info.name, groups: method.groups(task))
+        var logs = trained.trainer.logs.keys.reduce(into: [:]) { $0[$1] = trained.trainer.lastMean($1)! }
+        logs["rank"] = trained.metrics["feature_rank"]
         let outcome = Outcome(
-            accuracy: try Digits.neighbours(context), warnings: warnings.filter { !$0.contains("one-channel") },
-            logs: logs)
+            accuracy: try Digits.neighbours(context), warnings: trained.warnings, logs: logs)
         Study.tell("\(M.info.name): \(outcome)")
         return outcome
     }
 
-    /// Without updates, yet with the statistics of batch normalisation, which alone improve features. Measured once.
-    private static let untrained = Result {
-        var config = IIC.Config()
-        config.training.steps = 40
-        config.training.learningRate = 0
-        let context = try Digits.context(perClass: 10)
-        _ = try IIC(config).train(context)
-        return try Digits.neighbours(context)
-    }
+    private static let untrained = Result { try Digits.untrained() }
 
     func testSwAVNeedsItsBalance() throws {
         var config = SwAV.Config()

@@ -9,14 +9,7 @@ import XCTest
 /// Instance discrimination and learning without negatives on real pictures: each method makes features that neighbours
 /// agree on more than the untrained network's, and does not, or says so, with its idea taken out.
 final class InstanceLearningTests: XCTestCase {
-    /// Votes of neighbours on features of the network with its first weights, yet with statistics of batch
-    /// normalisation that know the data, which alone improve features.
-    private static let untrained = Result {
-        let context = try Digits.context(perClass: 10)
-        try Inference.adaptStatistics(context.backbone, context.data.dataset, input: context.input, seed: 0)
-        context.backbone.eval()
-        return try Digits.neighbours(context)
-    }
+    private static let untrained = Result { try Digits.untrained() }
 
     private func untrained() throws -> Double { try Self.untrained.get() }
 

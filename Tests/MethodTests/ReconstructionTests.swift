@@ -252,14 +252,7 @@ extension LearningContext {
     func pretrain(
         _ task: any PretrainingTask, _ settings: TrainingSettings, accuracy: () throws -> Double
     ) throws -> Trained {
-        let trainer = try train(task, settings, title: "test")
-        if task.seesPieces {
-            try Inference.adaptStatistics(backbone, data.dataset, input: input, seed: seed)
-        }
-        let health = try FeatureHealth(of: task, self)
-        let warnings = health.warnings(
-            loss: trainer.lastMean("loss"), ruler: task.ruler, spread: trainer.lastMean("spread"))
-        return Trained(
-            accuracy: try accuracy(), warnings: task.warnings(after: trainer) + warnings, trainer: trainer)
+        let trained = try pretrain(task, settings, title: "test")
+        return Trained(accuracy: try accuracy(), warnings: trained.warnings, trainer: trained.trainer)
     }
 }

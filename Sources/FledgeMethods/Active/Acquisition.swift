@@ -100,16 +100,8 @@ public enum Acquisition {
             // The longest gradient first, then by chance in proportion to the squared distance.
             var next = squares.indices.max { squares[$0] < squares[$1] } ?? 0
             if !picked.isEmpty {
-                let total = distance.reduce(0, +)
-                var left = random.uniform() * total
-                next = distance.indices.last { distance[$0] > 0 } ?? distance.indices.first { !picked.contains($0) }!
-                for i in 0..<n where distance[i] > 0 {
-                    left -= distance[i]
-                    if left < 0 {
-                        next = i
-                        break
-                    }
-                }
+                next =
+                    random.index(inProportionTo: distance) ?? distance.indices.first { !picked.contains($0) }!
             }
             picked.append(next)
             let (a, b) = (

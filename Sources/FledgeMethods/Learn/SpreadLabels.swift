@@ -69,17 +69,18 @@ struct SpreadLabels {
     /// or as near as powers of 1/16 to 256 come.
     /// - Parameter shares: rows * classes, each row summing to 1.
     static func sharpened(_ shares: [Float], classes: Int, confidence: Double) -> [Float] {
-        let rows = shares.count / classes
-        func row(_ index: Int, _ power: Float) -> [Float] {
-            let values = shares[index * classes..<(index + 1) * classes]
-            let top = values.max()!
-            // Relative to the largest, which then is 1 and never nothing.
-            let raised = values.map { pow($0 / top, power) }
-            let total = raised.reduce(0, +)
-            return raised.map { $0 / total }
+        // Relative to the largest of its row, which then is 1 and never nothing, whatever the power.
+        var relative = shares
+        for start in stride(from: 0, to: shares.count, by: classes) {
+            let top = shares[start..<start + classes].max()!
+            for i in start..<start + classes { relative[i] /= top }
+        }
+        func total(_ start: Int, _ power: Float) -> Float {
+            (start..<start + classes).reduce(0) { $0 + pow(relative[$1], power) }
         }
         func meanOfLargest(_ power: Float) -> Double {
-            (0..<rows).reduce(0) { $0 + Double(row($1, power).max()!) } / Double(max(rows, 1))
+            let starts = stride(from: 0, to: shares.count, by: classes)
+            return starts.reduce(0) { $0 + Double(1 / total($1, power)) } / Double(max(1, shares.count / classes))
         }
         var (low, high) = (-4.0, 8.0)
         for _ in 0..<20 {
@@ -87,6 +88,10 @@ struct SpreadLabels {
             if meanOfLargest(Float(exp2(middle))) < confidence { low = middle } else { high = middle }
         }
         let power = Float(exp2(high))
-        return (0..<rows).flatMap { row($0, power) }
+        for start in stride(from: 0, to: shares.count, by: classes) {
+            let total = total(start, power)
+            for i in start..<start + classes { relative[i] = pow(relative[i], power) / total }
+        }
+        return relative
     }
 }

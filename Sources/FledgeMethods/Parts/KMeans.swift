@@ -68,18 +68,11 @@ public struct KMeans {
             let products = x.matmul(x.narrowed(axis: 0, start: last, length: 1).transposed()).doubles()
             for i in 0..<n { distance[i] = min(distance[i], max(0, 1 - products[i])) }
             for i in chosen { distance[i] = 0 }
-            let total = distance.reduce(0, +)
             // Copies of those chosen already, if nothing else is left.
-            guard total > 1e-9 else {
+            guard distance.reduce(0, +) > 1e-9, let pick = random.index(inProportionTo: distance) else {
                 let taken = Set(chosen)
                 chosen += (0..<n).filter { !taken.contains($0) }.prefix(count - chosen.count)
                 break
-            }
-            var left = random.uniform() * total
-            var pick = distance.lastIndex { $0 > 0 }!
-            for i in 0..<n where distance[i] > 0 {
-                left -= distance[i]
-                if left <= 0 { pick = i; break }
             }
             chosen.append(pick)
         }

@@ -22,16 +22,21 @@ enum OutOfFold {
         return best!.found
     }
 
+    /// The fold of each sample. Dealt out class after class, so that no fold lacks a class that has enough samples.
+    static func assignment(_ labels: [Int], folds: Int, random: RandomSource) -> [Int] {
+        var random = random
+        let order = random.permutation(labels.count).sorted { labels[$0] < labels[$1] }
+        var fold = [Int](repeating: 0, count: labels.count)
+        for (place, sample) in order.enumerated() { fold[sample] = place % folds }
+        return fold
+    }
+
     private static func probabilities(
         _ features: Tensor, _ labels: [Int], _ classes: Int, _ folds: Int, l2: Double, _ random: RandomSource
     ) -> [Float] {
         let n = labels.count
         require(folds >= 2 && n >= folds, "out-of-fold probabilities: \(folds) folds of \(n) samples")
-        // Dealt out class after class, so that no fold lacks a class that has enough samples.
-        var random = random
-        let order = random.permutation(n).sorted { labels[$0] < labels[$1] }
-        var fold = [Int](repeating: 0, count: n)
-        for (place, sample) in order.enumerated() { fold[sample] = place % folds }
+        let fold = assignment(labels, folds: folds, random: random)
         var result = [Float](repeating: 0, count: n * classes)
         for part in 0..<folds {
             let (rest, held) = ((0..<n).filter { fold[$0] != part }, (0..<n).filter { fold[$0] == part })

@@ -23,6 +23,11 @@ func projector(
     return Sequential(layers)
 }
 
+/// The widths of a projector of so many layers, at least one, all hidden ones alike.
+func projectorWidths(_ inputs: Int, hidden: Int, layers: Int, _ outputs: Int) -> [Int] {
+    [inputs] + Array(repeating: hidden, count: layers - 1) + [outputs]
+}
+
 /// How a projector ends.
 enum ProjectorEnd {
     case linear, norm

@@ -16,14 +16,9 @@ public struct BYOL: Pretraining {
         public var hiddenSize = 256
         public var projectionSize = 64
         public var views = ViewSettings()
-        public var training = TrainingSettings()
+        public var training = TrainingSettings.pretraining
 
-        public init() {
-            training.epochs = 20
-            training.learningRate = 2e-3
-            training.weightDecay = 1e-4
-            training.warmup = 0.05
-        }
+        public init() {}
 
         public static let meanings = [
             "batchSize": "pictures for each step; each gives two views",
@@ -56,7 +51,6 @@ public struct BYOL: Pretraining {
         let predictor: Sequential
         let teacher: Encoder
         public let feeds: [Feed]
-        public let warnings: [String]
         private let momentum: Double
         private let predicts: Bool
         /// Its best value is also that of vectors that are all the same.
@@ -78,7 +72,6 @@ public struct BYOL: Pretraining {
             teacher = try online.makeTeacher(context, projector: head())
             predictor = projector([size, hidden, size], last: .linear, random: &random)
             let views = context.randomViews(config.views)
-            warnings = context.deadAugmentations(views)
             feeds = [Feed("pictures", from: .everything, batchSize: config.batchSize, views: views)]
         }
 

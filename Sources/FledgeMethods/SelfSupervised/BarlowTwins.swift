@@ -16,14 +16,9 @@ public struct BarlowTwins: Pretraining {
         public var projectionSize = 256
         public var projectorLayers = 2
         public var views = ViewSettings()
-        public var training = TrainingSettings()
+        public var training = TrainingSettings.pretraining
 
-        public init() {
-            training.epochs = 20
-            training.learningRate = 2e-3
-            training.weightDecay = 1e-4
-            training.warmup = 0.05
-        }
+        public init() {}
 
         public static let meanings = [
             "batchSize": "pictures for each step; each gives two views",
@@ -55,7 +50,6 @@ public struct BarlowTwins: Pretraining {
         public let backbone: any Backbone
         let projection: Sequential
         public let feeds: [Feed]
-        public let warnings: [String]
         public let ruler: LossRuler?
         private let redundancyWeight: Double
 
@@ -64,11 +58,11 @@ public struct BarlowTwins: Pretraining {
             backbone = context.backbone
             var random = context.random("projection")
             projection = projector(
-                [backbone.featureCount] + [Int](repeating: config.hiddenSize, count: config.projectorLayers - 1)
-                    + [config.projectionSize],
+                projectorWidths(
+                    backbone.featureCount, hidden: config.hiddenSize, layers: config.projectorLayers,
+                    config.projectionSize),
                 last: .linear, random: &random)
             let views = context.randomViews(config.views)
-            warnings = context.deadAugmentations(views)
             feeds = [Feed("pictures", from: .everything, batchSize: config.batchSize, views: views)]
             // What is the same for all samples is normalised to zeros, which agree with nothing.
             ruler = LossRuler(uninformative: Double(config.projectionSize), formula: "D")

@@ -19,14 +19,10 @@ public struct CPC: Pretraining {
         public var ahead = 2
         public var contextSize = 128
         public var views = ViewSettings()
-        public var training = TrainingSettings()
+        public var training = TrainingSettings.pretraining
 
         public init() {
             views.cropScale = 0.5
-            training.epochs = 20
-            training.learningRate = 2e-3
-            training.weightDecay = 1e-4
-            training.warmup = 0.05
         }
 
         public static let meanings = [
@@ -60,7 +56,6 @@ public struct CPC: Pretraining {
         /// W_k of the paper, from the context to the features of a patch k + 1 rows below.
         let predictors: [Linear]
         public let feeds: [Feed]
-        public let warnings: [String]
         public let ruler: LossRuler?
         private let grid: PatchGrid
         /// Whether patches are scaled up to the pictures' size, for networks that take no other.
@@ -83,7 +78,6 @@ public struct CPC: Pretraining {
             let ahead = min(config.ahead, config.grid - 1)
             predictors = (0..<ahead).map { _ in Linear(config.contextSize, width, bias: false, random: &random) }
             let views = [context.randomViews(config.views)[0]]
-            warnings = context.deadAugmentations(views)
             feeds = [Feed("pictures", from: .everything, batchSize: config.batchSize, views: views)]
             let batch = min(config.batchSize, context.data.dataset.count)
             let chances = (1...ahead).map { log(Double(batch * config.grid * (config.grid - $0))) }

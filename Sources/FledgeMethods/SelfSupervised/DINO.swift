@@ -93,7 +93,6 @@ public struct DINO: Pretraining {
         /// Running mean of the teacher's outputs, [K].
         let centre: Buffer
         public let feeds: [Feed]
-        public let warnings: [String]
         /// Zero loss is that of a perfect student and that of collapse: the spread of the targets tells them apart.
         public let ruler: LossRuler? = nil
         private let config: Config
@@ -119,7 +118,6 @@ public struct DINO: Pretraining {
             let views =
                 context.randomViews(config.views)
                 + context.localViews(config.views, count: config.localViews, scale: config.localScale)
-            warnings = context.deadAugmentations(views)
             feeds = [Feed("pictures", from: .everything, batchSize: config.batchSize, views: views)]
             teacher.follow(student, decay: 0)
             teacherOutput.follow(studentOutput, decay: 0)

@@ -25,14 +25,9 @@ public struct DeepCluster: Pretraining {
         public var reinitializedHead = false
         public var components = 64
         public var views = ViewSettings()
-        public var training = TrainingSettings()
+        public var training = TrainingSettings.pretraining
 
-        public init() {
-            training.epochs = 20
-            training.learningRate = 2e-3
-            training.weightDecay = 1e-4
-            training.warmup = 0.05
-        }
+        public init() {}
 
         public static let meanings = [
             "batchSize": "pictures for each step; each gives two views",
@@ -85,7 +80,6 @@ public struct DeepCluster: Pretraining {
         /// Mutual information of the last grouping with that before.
         private let agreement: Buffer
         public let feeds: [Feed]
-        public let warnings: [String]
         public let ruler: LossRuler?
         private let config: Config
         private let dataset: any Dataset
@@ -124,7 +118,6 @@ public struct DeepCluster: Pretraining {
             seen = Buffer(Tensor([0], shape: []))
             agreement = Buffer(.zeros([]))
             let views = context.randomViews(config.views)
-            warnings = context.deadAugmentations(views)
             feeds = [Feed("pictures", from: .everything, batchSize: config.batchSize, views: views)]
             // The first version's classifier starts from zero at each epoch, so its loss always comes from ln K.
             ruler =

@@ -49,7 +49,6 @@ public struct Exemplar: Pretraining {
         public let backbone: any Backbone
         let head: Linear
         public let feeds: [Feed]
-        public let warnings: [String]
         public let ruler: LossRuler?
         /// The class of each sample that is one.
         private let classes: [Int: Int]
@@ -62,7 +61,6 @@ public struct Exemplar: Pretraining {
             random = context.random("head")
             head = Linear(backbone.featureCount, some.count, random: &random)
             let view = context.randomViews(config.views)[0]
-            warnings = context.deadAugmentations([view])
             feeds = [
                 Feed(
                     "copies", from: .everything, batchSize: config.batchSize, views: [view], samples: Array(some))

@@ -20,14 +20,10 @@ public struct IIC: Pretraining {
         public var heads = 3
         public var entropyWeight = 1.5
         public var views = ViewSettings()
-        public var training = TrainingSettings()
+        public var training = TrainingSettings.pretraining
 
         public init() {
             views.cropScale = 0.5
-            training.epochs = 20
-            training.learningRate = 2e-3
-            training.weightDecay = 1e-4
-            training.warmup = 0.05
         }
 
         public static let meanings = [
@@ -63,7 +59,6 @@ public struct IIC: Pretraining {
         let heads: [Linear]
         let fineHeads: [Linear]
         public let feeds: [Feed]
-        public let warnings: [String]
         public let ruler: LossRuler?
         private let config: Config
         private let paired: Bool
@@ -78,7 +73,6 @@ public struct IIC: Pretraining {
             heads = (0..<config.heads).map { _ in Linear(width, config.clusters, random: &random) }
             fineHeads = (0..<config.heads).map { _ in Linear(width, config.overclusters, random: &random) }
             let views = context.randomViews(config.views)
-            warnings = context.deadAugmentations(views)
             feeds = [Feed("pictures", from: .everything, batchSize: config.batchSize, views: views)]
             // At best clusters are sure and equally large, and both views agree.
             // What knows nothing of the other view gains by equally large clusters alone, if lambda is above 1.

@@ -24,14 +24,9 @@ public struct MoCo: Pretraining {
         public var symmetric = false
         public var normGroups = 4
         public var views = ViewSettings()
-        public var training = TrainingSettings()
+        public var training = TrainingSettings.pretraining
 
-        public init() {
-            training.epochs = 20
-            training.learningRate = 2e-3
-            training.weightDecay = 1e-4
-            training.warmup = 0.05
-        }
+        public init() {}
 
         public static let meanings = [
             "batchSize": "pictures for each step; each gives a query and a key",
@@ -108,11 +103,10 @@ public struct MoCo: Pretraining {
             feeds = [Feed("pictures", from: .everything, batchSize: config.batchSize, views: views)]
             let epochs = Double(capacity) / Double(samples * (config.symmetric ? 2 : 1))
             warnings =
-                context.deadAugmentations(views)
-                + (epochs > 1
-                    ? [
-                        "the queue of \(capacity) keys spans more than one epoch of \(samples) samples, which then meet their own old keys as negatives; set queueSize to \(samples / 2) or less"
-                    ] : [])
+                epochs > 1
+                ? [
+                    "the queue of \(capacity) keys spans more than one epoch of \(samples) samples, which then meet their own old keys as negatives; set queueSize to \(samples / 2) or less"
+                ] : []
         }
 
         public func step(_ batches: [String: TrainingBatch], _ context: StepContext) throws -> StepOutput {

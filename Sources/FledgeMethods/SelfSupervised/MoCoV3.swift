@@ -18,14 +18,9 @@ public struct MoCoV3: Pretraining {
         public var projectionSize = 64
         public var projectorLayers = 2
         public var views = ViewSettings()
-        public var training = TrainingSettings()
+        public var training = TrainingSettings.pretraining
 
-        public init() {
-            training.epochs = 20
-            training.learningRate = 2e-3
-            training.weightDecay = 1e-4
-            training.warmup = 0.05
-        }
+        public init() {}
 
         public static let meanings = [
             "batchSize": "pictures for each step; each gives two views",
@@ -60,7 +55,6 @@ public struct MoCoV3: Pretraining {
         let predictor: Sequential
         let teacher: Encoder
         public let feeds: [Feed]
-        public let warnings: [String]
         public let ruler: LossRuler?
         private let config: Config
         public var trained: any Module { online }
@@ -81,7 +75,6 @@ public struct MoCoV3: Pretraining {
             teacher = try online.makeTeacher(context, projector: head())
             predictor = projector([size, hidden, size], last: .linear, random: &random)
             let views = context.randomViews(config.views)
-            warnings = context.deadAugmentations(views)
             feeds = [Feed("pictures", from: .everything, batchSize: config.batchSize, views: views)]
             ruler = .contrastive(
                 others: min(config.batchSize, context.data.dataset.count) - 1, width: size,

@@ -18,13 +18,10 @@ public struct NPID: Pretraining {
         public var memoryMomentum = 0.5
         public var projectionSize = 64
         public var views = ViewSettings()
-        public var training = TrainingSettings()
+        public var training = TrainingSettings.pretraining
 
         public init() {
             training.epochs = 40
-            training.learningRate = 2e-3
-            training.weightDecay = 1e-4
-            training.warmup = 0.05
         }
 
         public static let meanings = [
@@ -58,7 +55,6 @@ public struct NPID: Pretraining {
         /// [N, D], rows of length 1, one for each sample.
         let memory: Buffer
         public let feeds: [Feed]
-        public let warnings: [String]
         public let ruler: LossRuler?
         private let config: Config
 
@@ -72,7 +68,6 @@ public struct NPID: Pretraining {
             let samples = context.data.dataset.count
             memory = Buffer(Tensor.normal([samples, config.projectionSize], random: &random).l2Normalized(axis: -1))
             let view = context.randomViews(config.views)[0]
-            warnings = context.deadAugmentations([view])
             feeds = [Feed("pictures", from: .everything, batchSize: config.batchSize, views: [view])]
             ruler = .contrastive(
                 others: samples - 1, width: config.projectionSize, temperature: config.temperature, formula: "ln n")

@@ -20,7 +20,7 @@ public protocol PretrainingTask: TrainingTask {
     /// The scale of its loss; nil where the value says nothing, as with BYOL, whose best value is also that of
     /// collapse.
     var ruler: LossRuler? { get }
-    /// What should be known beforehand, such as augmentations that cannot act.
+    /// What should be known beforehand of these settings on this data. Augmentations that cannot act are named anyway.
     var warnings: [String] { get }
     /// Whether the network saw pieces or changed colours of pictures only, so that the running statistics of batch
     /// normalisation have to be those of whole ones before it is used.
@@ -47,25 +47,55 @@ extension Pretraining {
 
     /// With a task that was made already.
     func learn(_ context: LearningContext, task: Task) throws -> LearningResult {
-        let trainer = try context.train(task, training, title: Self.info.name, groups: groups(task))
-        if let average = trainer.average { try task.trained.load(average.moduleState()) }
-        if task.seesPieces {
-            try Inference.adaptStatistics(
-                task.backbone, context.data.dataset, input: context.input, seed: context.seed)
-        }
-        let health = try FeatureHealth(of: task, context)
-        var metrics = health.metrics
-        if let ruler = task.ruler, let loss = trainer.lastMean("loss") { metrics["loss_learned"] = ruler.learned(loss) }
+        let trained = try context.pretrain(task, training, title: Self.info.name, groups: groups(task))
         context.backbone.eval()
         let model = FittedModel(
             backbone: context.backbone, head: try fitHead(context), modelName: context.modelName,
             method: Self.info.name, classNames: context.data.classNames, input: context.input)
         model.eval()
         return LearningResult(
-            model: model, curves: trainer.curves(Self.info.name), steps: trainer.step, metrics: metrics,
-            warnings: task.warnings + task.warnings(after: trainer)
-                + health.warnings(
-                    loss: trainer.lastMean("loss"), ruler: task.ruler, spread: trainer.lastMean("spread")))
+            model: model, curves: trained.trainer.curves(Self.info.name), steps: trained.trainer.step,
+            metrics: trained.metrics, warnings: trained.warnings)
+    }
+}
+
+/// What the training of a backbone left beside its weights.
+struct Pretrained {
+    let trainer: Trainer
+    let metrics: [String: Double]
+    let warnings: [String]
+}
+
+extension LearningContext {
+    /// Trains a backbone, with averaged weights in the end, and looks at the health of its features.
+    func pretrain(
+        _ task: any PretrainingTask, _ settings: TrainingSettings, title: String, groups: [ParameterGroup]? = nil
+    ) throws -> Pretrained {
+        let trainer = try train(task, settings, title: title, groups: groups)
+        if let average = trainer.average { try task.trained.load(average.moduleState()) }
+        if task.seesPieces {
+            try Inference.adaptStatistics(task.backbone, data.dataset, input: input, seed: seed)
+        }
+        let health = try FeatureHealth(of: task, self)
+        let loss = trainer.lastMean("loss")
+        var metrics = health.metrics
+        if let ruler = task.ruler, let loss { metrics["loss_learned"] = ruler.learned(loss) }
+        return Pretrained(
+            trainer: trainer, metrics: metrics,
+            warnings: deadAugmentations(task.feeds.flatMap(\.views)) + task.warnings + task.warnings(after: trainer)
+                + health.warnings(loss: loss, ruler: task.ruler, spread: trainer.lastMean("spread")))
+    }
+}
+
+extension TrainingSettings {
+    /// What suits a small network and some thousand samples on a CPU.
+    static var pretraining: TrainingSettings {
+        var training = TrainingSettings()
+        training.epochs = 20
+        training.learningRate = 2e-3
+        training.weightDecay = 1e-4
+        training.warmup = 0.05
+        return training
     }
 }
 

@@ -62,7 +62,6 @@ public struct SeLa: Pretraining {
         /// Mutual information of the last relabelling with the labels before.
         private let agreement: Buffer
         public let feeds: [Feed]
-        public let warnings: [String]
         public let ruler: LossRuler?
         private let config: Config
         private let dataset: any Dataset
@@ -86,7 +85,6 @@ public struct SeLa: Pretraining {
             done = Buffer(Tensor([0], shape: []))
             agreement = Buffer(.zeros([]))
             let views = [context.randomViews(config.views)[0]]
-            warnings = context.deadAugmentations(views)
             feeds = [Feed("pictures", from: .everything, batchSize: config.batchSize, views: views)]
             ruler = LossRuler(uninformative: log(Double(clusters)), formula: "ln K")
         }

@@ -13,14 +13,9 @@ public struct SimCLR: Pretraining {
         public var hiddenSize = 256
         public var projectionSize = 64
         public var views = ViewSettings()
-        public var training = TrainingSettings()
+        public var training = TrainingSettings.pretraining
 
-        public init() {
-            training.epochs = 20
-            training.learningRate = 2e-3
-            training.weightDecay = 1e-4
-            training.warmup = 0.05
-        }
+        public init() {}
 
         public static let meanings = [
             "batchSize": "pictures for each step; each gives two views",
@@ -51,7 +46,6 @@ public struct SimCLR: Pretraining {
         public let backbone: any Backbone
         let projection: Sequential
         public let feeds: [Feed]
-        public let warnings: [String]
         public let ruler: LossRuler?
         private let temperature: Double
 
@@ -62,7 +56,6 @@ public struct SimCLR: Pretraining {
             projection = projector(
                 [backbone.featureCount, config.hiddenSize, config.projectionSize], random: &random)
             let views = context.randomViews(config.views)
-            warnings = context.deadAugmentations(views)
             feeds = [Feed("pictures", from: .everything, batchSize: config.batchSize, views: views)]
             let batch = min(config.batchSize, context.data.dataset.count)
             ruler = .contrastive(

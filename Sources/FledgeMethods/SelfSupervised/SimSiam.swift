@@ -68,7 +68,6 @@ public struct SimSiam: Pretraining {
         let projection: Sequential
         let predictor: Sequential
         public let feeds: [Feed]
-        public let warnings: [String]
         private let stopsGradient: Bool
         /// Its best value is also that of vectors that are all the same.
         public let ruler: LossRuler? = nil
@@ -80,12 +79,11 @@ public struct SimSiam: Pretraining {
             var random = context.random("projection")
             let size = config.projectionSize
             projection = projector(
-                [backbone.featureCount] + [Int](repeating: config.hiddenSize, count: config.projectorLayers - 1)
-                    + [size],
+                projectorWidths(
+                    backbone.featureCount, hidden: config.hiddenSize, layers: config.projectorLayers, size),
                 last: .plainNorm, random: &random)
             predictor = projector([size, config.predictorSize, size], last: .linear, random: &random)
             let views = context.randomViews(config.views)
-            warnings = context.deadAugmentations(views)
             feeds = [Feed("pictures", from: .everything, batchSize: config.batchSize, views: views)]
         }
 

@@ -64,7 +64,6 @@ public struct SupCon: Pretraining {
         public let backbone: any Backbone
         let projection: Sequential
         public let feeds: [Feed]
-        public let warnings: [String]
         public let ruler: LossRuler?
         private let config: Config
 
@@ -76,7 +75,6 @@ public struct SupCon: Pretraining {
                 [backbone.featureCount, config.hiddenSize, config.projectionSize], norms: false, last: .linear,
                 random: &random)
             let views = context.randomViews(config.views)
-            warnings = context.deadAugmentations(views)
             feeds = [Feed("labelled", from: .labelled, batchSize: config.batchSize, views: views)]
             // At best all views of a class are the same and those of others independent; each then shares its
             // probability with the others of its class.

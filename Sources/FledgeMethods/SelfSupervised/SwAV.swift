@@ -24,14 +24,9 @@ public struct SwAV: Pretraining {
         public var localViews = 0
         public var localScale = 0.3
         public var views = ViewSettings()
-        public var training = TrainingSettings()
+        public var training = TrainingSettings.pretraining
 
-        public init() {
-            training.epochs = 20
-            training.learningRate = 2e-3
-            training.weightDecay = 1e-4
-            training.warmup = 0.05
-        }
+        public init() {}
 
         public static let meanings = [
             "batchSize": "pictures for each step; each gives two views",
@@ -77,7 +72,6 @@ public struct SwAV: Pretraining {
         /// Past projections of either view.
         private let queues: [FeatureQueue]
         public let feeds: [Feed]
-        public let warnings: [String]
         public let ruler: LossRuler?
         private let config: Config
         private let assign: (Tensor) -> Tensor
@@ -96,7 +90,6 @@ public struct SwAV: Pretraining {
             let views =
                 context.randomViews(config.views)
                 + context.localViews(config.views, count: config.localViews, scale: config.localScale)
-            warnings = context.deadAugmentations(views)
             feeds = [Feed("pictures", from: .everything, batchSize: config.batchSize, views: views)]
             ruler = LossRuler(uninformative: log(Double(config.prototypes)), formula: "ln K")
             self.assign =

@@ -24,14 +24,9 @@ public struct TransitiveInvariance: Pretraining {
         public var hiddenSize = 256
         public var projectionSize = 64
         public var views = ViewSettings()
-        public var training = TrainingSettings()
+        public var training = TrainingSettings.pretraining
 
-        public init() {
-            training.epochs = 20
-            training.learningRate = 2e-3
-            training.weightDecay = 1e-4
-            training.warmup = 0.05
-        }
+        public init() {}
 
         public static let meanings = [
             "batchSize": "pictures for each step; each gives two views, and so does a neighbour of each",
@@ -74,7 +69,6 @@ public struct TransitiveInvariance: Pretraining {
         /// 1 once they were looked for.
         private let found: Buffer
         public let feeds: [Feed]
-        public let warnings: [String]
         /// With hard negatives the loss starts above the margin, the value of collapse: the spread tells that.
         public let ruler: LossRuler? = nil
         private let config: Config
@@ -98,7 +92,6 @@ public struct TransitiveInvariance: Pretraining {
                 Tensor([Int](repeating: 0, count: count * dataset.count), shape: [dataset.count, count]))
             found = Buffer(Tensor([0], shape: []))
             let views = context.randomViews(config.views)
-            warnings = context.deadAugmentations(views)
             feeds = [Feed("pictures", from: .everything, batchSize: config.batchSize, views: views)]
         }
 
@@ -111,10 +104,10 @@ public struct TransitiveInvariance: Pretraining {
 
         /// Tells by how many quarter turns pictures were rotated.
         private func rotation(_ pictures: Tensor) -> StepOutput {
-            let turned = concatenate((0..<4).map { pictures.rotated90($0) })
-            let labels = Tensor((0..<turned.shape[0]).map { $0 / pictures.shape[0] })
+            let (turned, quarters) = fourRotations(pictures)
             let logits = turns(backbone(turned))
-            return StepOutput(crossEntropy(logits, labels), [("rotation accuracy", batchAccuracy(logits, labels))])
+            return StepOutput(
+                crossEntropy(logits, quarters), [("rotation accuracy", batchAccuracy(logits, quarters))])
         }
 
         private func triplets(_ batch: TrainingBatch, _ random: RandomSource) throws -> StepOutput {

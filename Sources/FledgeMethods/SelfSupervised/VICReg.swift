@@ -19,14 +19,9 @@ public struct VICReg: Pretraining {
         public var projectionSize = 256
         public var projectorLayers = 2
         public var views = ViewSettings()
-        public var training = TrainingSettings()
+        public var training = TrainingSettings.pretraining
 
-        public init() {
-            training.epochs = 20
-            training.learningRate = 2e-3
-            training.weightDecay = 1e-4
-            training.warmup = 0.05
-        }
+        public init() {}
 
         public static let meanings = [
             "batchSize": "pictures for each step; each gives two views",
@@ -61,7 +56,6 @@ public struct VICReg: Pretraining {
         public let backbone: any Backbone
         let projection: Sequential
         public let feeds: [Feed]
-        public let warnings: [String]
         public let ruler: LossRuler?
         private let config: Config
 
@@ -70,11 +64,11 @@ public struct VICReg: Pretraining {
             backbone = context.backbone
             var random = context.random("projection")
             projection = projector(
-                [backbone.featureCount] + [Int](repeating: config.hiddenSize, count: config.projectorLayers - 1)
-                    + [config.projectionSize],
+                projectorWidths(
+                    backbone.featureCount, hidden: config.hiddenSize, layers: config.projectorLayers,
+                    config.projectionSize),
                 last: .linear, random: &random)
             let views = context.randomViews(config.views)
-            warnings = context.deadAugmentations(views)
             feeds = [Feed("pictures", from: .everything, batchSize: config.batchSize, views: views)]
             // Only the variance term costs anything then, and its root has an epsilon.
             ruler =

@@ -124,22 +124,14 @@ public struct AutoSSL: Method {
         }
     }
 
-    /// The labelled samples in parts with as many of each class; none when a class has one label only.
+    /// The labelled samples in parts, each class spread over all; none when a class has one label only.
     private func foldsOfLabels(_ context: LearningContext) -> [[Int]] {
-        var members: [Int: [Int]] = [:]
-        for (sample, label) in zip(context.data.labelled, context.data.labels) {
-            members[label, default: []].append(sample)
-        }
-        let count = min(config.folds, members.values.map(\.count).min() ?? 0)
+        let (samples, labels) = (context.data.labelled, context.data.labels)
+        let fewest = Dictionary(grouping: labels) { $0 }.values.map(\.count).min() ?? 0
+        let count = min(config.folds, fewest)
         guard count > 1 else { return [] }
-        var random = context.random("folds")
-        var folds = [[Int]](repeating: [], count: count)
-        for label in members.keys.sorted() {
-            for (place, index) in random.permutation(members[label]!.count).enumerated() {
-                folds[place % count].append(members[label]![index])
-            }
-        }
-        return folds.map { $0.sorted() }
+        let fold = OutOfFold.assignment(labels, folds: count, random: context.random("folds"))
+        return (0..<count).map { part in zip(samples, fold).filter { $0.1 == part }.map(\.0).sorted() }
     }
 
     /// How a method did in the search.

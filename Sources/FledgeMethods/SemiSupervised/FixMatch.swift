@@ -100,13 +100,11 @@ public struct FixMatch: SemiSupervisedMethod {
             }
             let supervised = crossEntropy(logits, labelled.labels)
             let unsupervised = FixMatch.loss(rough, labels: target.argmax(), confident: confident)
-            return StepOutput(
-                supervised + unsupervised * config.unlabelledWeight,
-                [
-                    ("mask rate", confident.mean().item()), ("labelled loss", supervised.item()),
-                    ("unlabelled loss", unsupervised.item()),
-                    ("roughness", meanConfidence(guess) - meanConfidence(rough.detached().softmax())),
-                ] + known.logs(target, counted: confident, indices: unlabelled.indices))
+            var output = known.output(
+                supervised: supervised, unsupervised: unsupervised, weight: config.unlabelledWeight, guesses: target,
+                counted: confident, indices: unlabelled.indices)
+            output.logs.append(("roughness", meanConfidence(guess) - meanConfidence(rough.detached().softmax())))
+            return output
         }
 
         /// Views that are no rougher than the gentle ones lower no confidence, and then there is nothing to learn.

@@ -110,12 +110,9 @@ public struct NoisyStudent: Method {
             let supervised = crossEntropy(logits[0], labelled.labels)
             let target = config.target == .soft ? p : p.argmax().oneHot(classes: answers.classes)
             let unsupervised = crossEntropy(logits[1], soft: target, weights: counted)
-            return StepOutput(
-                supervised + unsupervised * config.unlabelledWeight,
-                [
-                    ("mask rate", counted.mean().item()), ("labelled loss", supervised.item()),
-                    ("unlabelled loss", unsupervised.item()),
-                ] + known.logs(p, counted: counted, indices: unlabelled.indices))
+            return known.output(
+                supervised: supervised, unsupervised: unsupervised, weight: config.unlabelledWeight, guesses: p,
+                counted: counted, indices: unlabelled.indices)
         }
     }
 }

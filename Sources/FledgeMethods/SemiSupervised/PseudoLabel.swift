@@ -68,12 +68,9 @@ public struct PseudoLabel: SemiSupervisedMethod {
             let supervised = crossEntropy(logits[0], labelled.labels)
             let (unsupervised, counted) = pseudoLabelLoss(logits[1], threshold: config.threshold)
             let weight = config.unlabelledWeight * linearRamp(context.progress, config.rampStart, config.rampEnd)
-            return StepOutput(
-                supervised + unsupervised * weight,
-                [
-                    ("mask rate", counted.mean().item()), ("labelled loss", supervised.item()),
-                    ("unlabelled loss", unsupervised.item()),
-                ] + known.logs(logits[1], counted: counted, indices: unlabelled.indices))
+            return known.output(
+                supervised: supervised, unsupervised: unsupervised, weight: weight, guesses: logits[1],
+                counted: counted, indices: unlabelled.indices)
         }
     }
 }

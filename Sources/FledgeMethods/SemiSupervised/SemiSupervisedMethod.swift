@@ -15,7 +15,7 @@ public protocol SemiSupervisedMethod: TrainedMethod where Task: SemiSupervisedTa
 /// The training of a classifier on labelled and unlabelled samples.
 ///
 /// Tasks log what people watch under the same names: "labelled loss", "unlabelled loss", "mask rate" (the share of
-/// guesses that count), and what `guessLogs` gives.
+/// guesses that count), and what `KnownLabels.logs` gives.
 public protocol SemiSupervisedTask: ClassifyingTask {
     /// The network that is trained.
     var classifier: Classifier { get }
@@ -142,6 +142,21 @@ struct KnownLabels {
     init(_ context: LearningContext) {
         let samples = context.given ?? context.data.labelled
         labels = Dictionary(samples.map { ($0, context.data.dataset.labels[$0]!) }) { first, _ in first }
+    }
+
+    /// A step that adds the loss of guessed labels to that of given ones, with what is worth watching of it.
+    /// - Parameters:
+    ///   - weight: of the unlabelled loss.
+    ///   - guesses, counted, indices: as for `logs`.
+    func output(
+        supervised: Tensor, unsupervised: Tensor, weight: Double, guesses: Tensor, counted: Tensor, indices: [Int]
+    ) -> StepOutput {
+        StepOutput(
+            supervised + unsupervised * weight,
+            [
+                ("mask rate", counted.mean().item()), ("labelled loss", supervised.item()),
+                ("unlabelled loss", unsupervised.item()),
+            ] + logs(guesses, counted: counted, indices: indices))
     }
 
     /// What is worth watching of the guesses about a batch: "agreement", the share of counted guesses that are right

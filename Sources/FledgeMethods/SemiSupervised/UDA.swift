@@ -80,12 +80,9 @@ public struct UDA: SemiSupervisedMethod {
             let supervised = annealedCrossEntropy(logits[0], labelled.labels, threshold: threshold)
             let unsupervised = UDA.loss(
                 logits[1], weak: weak, counted: counted, temperature: config.temperature)
-            return StepOutput(
-                supervised + unsupervised * config.unlabelledWeight,
-                [
-                    ("mask rate", counted.mean().item()), ("labelled loss", supervised.item()),
-                    ("unlabelled loss", unsupervised.item()),
-                ] + known.logs(weak, counted: counted, indices: unlabelled.indices))
+            return known.output(
+                supervised: supervised, unsupervised: unsupervised, weight: config.unlabelledWeight, guesses: weak,
+                counted: counted, indices: unlabelled.indices)
         }
     }
 
