@@ -87,7 +87,7 @@ def main():
     failures = []
     for seed in range(options.seeds):
         for method in methods:
-            settings = [text for text in options.set if text.split("=")[0] in {field["name"] for field in method["config"]}]
+            settings = [text for text in options.set if text.split("=")[0] in {field["field"] for field in method["config"]}]
             key = {
                 "method": method["name"], "data": pathlib.Path(options.data).name,
                 "labels_per_class": str(options.labels_per_class), "seed": str(seed), "settings": " ".join(settings),
