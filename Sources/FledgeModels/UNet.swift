@@ -42,14 +42,16 @@ public final class UNet: SpatialBackbone {
     public func featureMap(_ x: Tensor) -> Tensor { maps(padded(x))[2] }
 
     /// A picture of the shape of `x`: `x` and what the network adds to it.
-    public func picture(_ x: Tensor) -> Tensor {
-        let (height, width) = (x.shape[1], x.shape[2])
+    public func picture(_ x: Tensor) -> Tensor { x + output(fullSizeMap(x)) }
+
+    /// What the network knows of every position at last: [N, H, W, C] to [N, H, W, width].
+    public func fullSizeMap(_ x: Tensor) -> Tensor {
         let maps = maps(padded(x))
         var h = maps[2]
         for (layer, beside) in zip(decoder, [maps[1], maps[0]]) {
             h = layer(concatenate([doubled(h), beside], axis: 3))
         }
-        return x + output(h)[0..., 0..<height, 0..<width]
+        return h[0..., 0..<x.shape[1], 0..<x.shape[2]]
     }
 
     private func maps(_ x: Tensor) -> [Tensor] {
