@@ -167,13 +167,17 @@ public struct ModelFileError: ExplainedError, Equatable {
 /// Running networks without training them.
 public enum Inference {
     /// Features [N, D] of every sample in order, in evaluation mode and without recording.
+    /// - Parameters:
+    ///   - view: how the samples are seen; as they are by default.
+    ///   - seed: of the view's random changes.
     /// - Throws: `DataError` when a sample cannot be read, `InputMismatch` when samples are not such as the network saw.
     public static func features(
-        _ backbone: any Backbone, _ dataset: any Dataset, input: InputSpec, batchSize: Int = 256
+        _ backbone: any Backbone, _ dataset: any Dataset, input: InputSpec, view: Augmentation? = nil,
+        seed: UInt64 = 0, batchSize: Int = 256
     ) throws -> Tensor {
         var parts: [Tensor] = []
         try withMode(of: backbone, training: false) {
-            try forEachBatch(of: dataset, input, batchSize) { batch in
+            try forEachBatch(of: dataset, input, batchSize, view: view, seed: seed) { batch in
                 parts.append(noGradient { backbone(batch.tensor()) })
             }
         }
@@ -214,7 +218,8 @@ public enum Inference {
     }
 
     private static func forEachBatch(
-        of dataset: any Dataset, _ input: InputSpec, _ batchSize: Int, _ body: (Batch) -> Void
+        of dataset: any Dataset, _ input: InputSpec, _ batchSize: Int, view: Augmentation? = nil, seed: UInt64 = 0,
+        _ body: (Batch) -> Void
     ) throws {
         let found: [Int]
         if let images = dataset as? ImageDataset {
@@ -228,7 +233,8 @@ public enum Inference {
         }
         guard found == input.shape else { throw InputMismatch(expected: input.shape, found: found) }
         let loader = Loader(
-            dataset, batchSize: batchSize, views: [input.plainView], seed: 0, shuffle: false, remainder: .keep,
+            dataset, batchSize: batchSize, views: [view ?? input.plainView], seed: seed, shuffle: false,
+            remainder: .keep,
             workers: 1)
         let stream = loader.epoch(0)
         while let batch = try stream.next() { body(batch) }

@@ -92,6 +92,13 @@ final class ActiveTests: XCTestCase {
         func committeeDraws(random: RandomSource) -> [[Float]] {
             [[0.5, 0.5, 1, 0, 0.5, 0.5, 1, 0], [0.5, 0.5, 0, 1, 0.5, 0.5, 1, 0]]
         }
+        func halfDraws(random: RandomSource) -> [[Float]] {
+            [[0.5, 0.5, 1, 0, 0.5, 0.5, 1, 0], [0.5, 0.5, 1, 0, 0.5, 0.5, 0, 1]]
+        }
+        func viewDraws(random: RandomSource) -> [[Float]] {
+            // Of the first, most views are sure and agree; of the second they waver.
+            [[0.9, 0.1, 0.6, 0.4, 1, 0, 1, 0], [0.9, 0.1, 0.4, 0.6, 1, 0, 1, 0]]
+        }
     }
 
     func testChoice() throws {
@@ -106,6 +113,8 @@ final class ActiveTests: XCTestCase {
         // Uncertain though it is, nothing is to be learned where all draws agree.
         XCTAssertEqual(try choose(.bald), [0])
         XCTAssertEqual(try choose(.committee), [1])
+        XCTAssertEqual(try choose(.multiView), [3])
+        XCTAssertEqual(try choose(.aift), [1])
         XCTAssertEqual(try choose(.coreSet, 2), [3, 2])
         for strategy in QueryStrategy.allCases {
             let all = try choose(strategy, 3, of: [1, 2, 3])
@@ -142,9 +151,9 @@ final class ActiveTests: XCTestCase {
                 strategies, learner, labels: labels, testLabels: test.labels.map { $0! }, classes: 10)
             return strategies.map { Spread(points.areas($0)).mean }
         }
-        let found = try areas([.random, .margin, .badge], learner)
+        let found = try areas([.random, .margin, .badge, .multiView], learner)
         let surest = try areas([.margin], Reversed(base: learner))
-        for (strategy, area) in zip(["margin", "badge"], found.dropFirst()) {
+        for (strategy, area) in zip(["margin", "badge", "multi-view"], found.dropFirst()) {
             XCTAssertGreaterThan(area, found[0] + 0.01, strategy)
         }
         XCTAssertLessThan(surest[0], found[0] - 0.02)
@@ -172,6 +181,8 @@ final class ActiveTests: XCTestCase {
 
             func dropoutDraws(random: RandomSource) -> [[Float]] { [] }
             func committeeDraws(random: RandomSource) -> [[Float]] { [] }
+            func halfDraws(random: RandomSource) -> [[Float]] { [] }
+            func viewDraws(random: RandomSource) -> [[Float]] { [] }
         }
 
         func fit(_ labelled: [(sample: Int, label: Int)], random: RandomSource) -> Opinion {
@@ -186,14 +197,14 @@ final class ActiveTests: XCTestCase {
         let train = context.data.dataset
         let test = try Digits.test().subset(Array(stride(from: 0, to: 1797, by: 9)))
         let (method, _) = try Methods.entry(named: "supervised").make(nil, ["training.steps=8", "batchSize=16"])
-        let learner = MethodLearner(method, context, testing: test, draws: 3, members: 2)
+        let learner = MethodLearner(method, context, testing: test, draws: 3, members: 2, views: 2)
         func run() throws -> [ActiveSimulation.Point] {
             try ActiveSimulation(start: 10, step: 10, until: 20, seeds: [0]).run(
-                [.bald, .committee, .badge], learner, labels: train.labels.map { $0! },
+                [.bald, .committee, .badge, .multiView, .aift], learner, labels: train.labels.map { $0! },
                 testLabels: test.labels.map { $0! }, classes: 10)
         }
         let points = try run()
-        XCTAssertEqual(points.map(\.labels), [10, 20, 10, 20, 10, 20])
+        XCTAssertEqual(points.map(\.labels), [10, 20, 10, 20, 10, 20, 10, 20, 10, 20])
         // All begin alike, from the same weights and samples; and all is the same again.
         XCTAssertEqual(Set(points.filter { $0.labels == 10 }.map(\.accuracy)).count, 1)
         XCTAssertEqual(try run(), points)

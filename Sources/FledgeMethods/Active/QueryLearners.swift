@@ -23,9 +23,10 @@ public struct HeadLearner: QueryLearner {
     let hidden: Int
     let rate: Double
     let steps: Int
-    /// Passes of `bald`, and members of `committee`.
+    /// Passes of `bald`, members of `committee` and views of `aift`.
     let draws: Int
     let members: Int
+    let views: Int
 
     /// - Parameters:
     ///   - pool: [N, D] features of the samples to learn from and ask about.
@@ -34,7 +35,7 @@ public struct HeadLearner: QueryLearner {
     ///   - steps: updates of each round, from fresh weights, on all labelled samples at once.
     public init(
         pool: Tensor, testing: Tensor, classes: Int, hidden: Int = 128, rate: Double = 0.5, steps: Int = 150,
-        draws: Int = 50, members: Int = 5
+        draws: Int = 50, members: Int = 5, views: Int = 8
     ) {
         // One scale for all: features that hardly ever vary would else make outliers of the samples where they do.
         let (mean, deviation) = noGradient { (pool.mean(axis: 0), (pool.variance(axis: 0).mean() + 1e-6).sqrt()) }
@@ -46,6 +47,16 @@ public struct HeadLearner: QueryLearner {
         self.steps = steps
         self.draws = draws
         self.members = members
+        self.views = views
+    }
+
+    /// The same on every other value of the features, from the first or the second on.
+    private func half(_ first: Int) -> HeadLearner {
+        func columns(_ x: Tensor) -> Tensor {
+            x.indexSelect(axis: 1, Array(stride(from: first, to: x.shape[1], by: 2)))
+        }
+        return HeadLearner(
+            pool: columns(pool), testing: columns(testing), classes: classes, hidden: hidden, rate: rate, steps: steps)
     }
 
     /// Two layers; the features that the strategies see are those of the hidden one.
@@ -97,8 +108,23 @@ public struct HeadLearner: QueryLearner {
         /// learning in image classification"). Drawing other samples for each would leave classes out at the beginning.
         public func committeeDraws(random: RandomSource) -> [[Float]] {
             (0..<learner.members).map { member in
-                let network = learner.train(labelled, random: random.at(member))
-                return noGradient { network.upper(network.features(learner.pool)).softmax().floats() }
+                learner.fit(labelled, random: random.at(member)).probabilities
+            }
+        }
+
+        public func halfDraws(random: RandomSource) -> [[Float]] {
+            guard features.shape[1] > 1, learner.pool.shape[1] > 1 else { return [probabilities] }
+            return (0..<2).map { learner.half($0).fit(labelled, random: random.at($0)).probabilities }
+        }
+
+        /// A view of features is what a table's gentle view is: a little noise, in the scale that they have here.
+        public func viewDraws(random: RandomSource) -> [[Float]] {
+            noGradient {
+                (0..<learner.views).map { view in
+                    var random = random.at(view)
+                    let noise = Tensor.normal(learner.pool.shape, random: &random) * 0.1
+                    return network.upper(network.features(learner.pool + noise)).softmax().floats()
+                }
             }
         }
     }
@@ -125,6 +151,7 @@ public struct MethodLearner: QueryLearner {
     private let start: [String: Tensor]
     let draws: Int
     let members: Int
+    let views: Int
     let rate: Double
 
     /// - Parameters:
@@ -132,7 +159,7 @@ public struct MethodLearner: QueryLearner {
     ///   - rate: of the dropout on the features before the classifier, from which `bald` draws.
     public init(
         _ method: any Method, _ context: LearningContext, testing: any Dataset, draws: Int = 20, members: Int = 3,
-        rate: Double = 0.5
+        views: Int = 8, rate: Double = 0.5
     ) {
         self.method = method
         self.context = context
@@ -140,6 +167,7 @@ public struct MethodLearner: QueryLearner {
         start = context.backbone.state()
         self.draws = draws
         self.members = members
+        self.views = views
         self.rate = rate
     }
 
@@ -160,15 +188,16 @@ public struct MethodLearner: QueryLearner {
     public struct Opinion: QueryOpinion {
         let learner: MethodLearner
         let labelled: [(sample: Int, label: Int)]
-        let head: Linear?
+        /// The backbone is another's in the next round, so views must be asked for before.
+        let model: FittedModel
         public let features: Tensor
         public let probabilities: [Float]
-        /// Of the test samples; the backbone is another's in the next round.
+        /// Of the test samples.
         let tested: [Float]
         public var classes: Int { learner.context.classes }
 
         public func dropoutDraws(random: RandomSource) throws -> [[Float]] {
-            guard let head else { return [probabilities] }
+            guard let head = model.head else { return [probabilities] }
             return noGradient {
                 (0..<learner.draws).map { draw in
                     Randomness.current = random.at(draw)
@@ -183,13 +212,34 @@ public struct MethodLearner: QueryLearner {
                     .probabilities(of: learner.context.data.dataset)
             }
         }
+
+        public func halfDraws(random: RandomSource) -> [[Float]] {
+            guard features.shape[1] > 1 else { return [probabilities] }
+            return (0..<2).map { first in
+                let columns = features.indexSelect(axis: 1, Array(stride(from: first, to: features.shape[1], by: 2)))
+                let probe = LinearProbe(
+                    features: columns.indexSelect(axis: 0, labelled.map(\.sample)), labels: labelled.map(\.label),
+                    classes: classes)
+                return probe.probabilities(columns)
+            }
+        }
+
+        public func viewDraws(random: RandomSource) throws -> [[Float]] {
+            let context = learner.context
+            return try (0..<learner.views).map { view in
+                model.probabilities(
+                    features: try Inference.features(
+                        model.backbone, context.data.dataset, input: context.input, view: context.weakView,
+                        seed: random.at(view).key))
+            }
+        }
     }
 
     public func fit(_ labelled: [(sample: Int, label: Int)], random: RandomSource) throws -> Opinion {
         let model = try learn(labelled, seed: random.key)
         let features = try model.features(of: context.data.dataset)
         return Opinion(
-            learner: self, labelled: labelled, head: model.head, features: features,
+            learner: self, labelled: labelled, model: model, features: features,
             probabilities: model.probabilities(features: features), tested: try model.probabilities(of: testing))
     }
 

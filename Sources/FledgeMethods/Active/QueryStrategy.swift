@@ -10,6 +10,11 @@ public enum QueryStrategy: String, Codable, Sendable, CaseIterable {
     case bald
     /// Disagreement of several models of the same samples (query by committee, Seung et al. 1992).
     case committee
+    /// Any of those that two models, each of which knows one half of every sample, name differently (naive co-testing,
+    /// Muslea et al. 2006, "Active learning with multiple views", section 3).
+    case multiView = "multi-view"
+    /// Uncertain, and differently so from view to view (active fine-tuning, Zhou et al. 2017): for a pretrained network.
+    case aift
     /// Spread over the features, whatever the model says.
     case coreSet = "core-set"
     /// Uncertain and unlike each other.
@@ -32,14 +37,26 @@ public enum QueryStrategy: String, Codable, Sendable, CaseIterable {
         case .leastConfident: return highest(count, of: candidates, opinion.rows(Acquisition.leastConfident))
         case .margin: return highest(count, of: candidates, opinion.rows { -Acquisition.margin($0) })
         case .entropy: return highest(count, of: candidates, opinion.rows(Acquisition.entropy))
-        case .bald, .committee:
-            let draws =
-                self == .bald
-                ? try opinion.dropoutDraws(random: random) : try opinion.committeeDraws(random: random)
-            let k = opinion.classes
-            return highest(count, of: candidates) { sample in
-                Acquisition.bald(draws.map { draw in (0..<k).map { Double(draw[sample * k + $0]) } })
+        case .bald:
+            return highest(
+                count, of: candidates, opinion.each(try opinion.dropoutDraws(random: random), Acquisition.bald))
+        case .committee:
+            return highest(
+                count, of: candidates, opinion.each(try opinion.committeeDraws(random: random), Acquisition.bald))
+        case .multiView:
+            let isContended = opinion.each(try opinion.halfDraws(random: random.stream("halves"))) { halves in
+                Set(halves.map { half in half.indices.max { half[$0] < half[$1] } }).count > 1 ? 1 : 0
             }
+            let mixed = random.permutation(candidates.count).map { candidates[$0] }
+            return Array((mixed.filter { isContended($0) > 0 } + mixed.filter { isContended($0) == 0 }).prefix(count))
+        case .aift:
+            let views = try opinion.viewDraws(random: random)
+            return highest(
+                count, of: candidates,
+                opinion.each(views) { draws in
+                    let (entropy, diversity) = Acquisition.aift(Acquisition.majority(draws))
+                    return entropy + diversity
+                })
         case .coreSet:
             let both = labelled + candidates
             return Acquisition.coreSet(
@@ -71,11 +88,22 @@ public protocol QueryOpinion {
     func dropoutDraws(random: RandomSource) throws -> [[Float]]
     /// Probabilities of several models.
     func committeeDraws(random: RandomSource) throws -> [[Float]]
+    /// Probabilities of two models, of which each sees every other value of what is known of a sample.
+    func halfDraws(random: RandomSource) throws -> [[Float]]
+    /// Probabilities of several random views of each sample.
+    func viewDraws(random: RandomSource) throws -> [[Float]]
 }
 
 extension QueryOpinion {
     /// A score of one sample's probabilities, as one of its index.
     func rows(_ score: @escaping ([Double]) -> Double) -> (Int) -> Double {
         { sample in score(probabilities[(sample * classes)..<((sample + 1) * classes)].map(Double.init)) }
+    }
+
+    /// A score of what several draws say of one sample, as one of its index.
+    func each(_ draws: [[Float]], _ score: @escaping ([[Double]]) -> Double) -> (Int) -> Double {
+        { sample in
+            score(draws.map { $0[(sample * classes)..<((sample + 1) * classes)].map(Double.init) })
+        }
     }
 }
