@@ -72,6 +72,8 @@ public struct LearningContext {
     public var shift = 0.125
     /// Makes the progress display of a stage.
     public var progress: (_ title: String, _ goal: TrainingProgress.Goal) -> TrainingProgress? = { _, _ in nil }
+    /// Watches the first updates of what is trained first.
+    public var profiler: Profiler?
     /// Where numbers and checkpoints go while training; nil keeps nothing.
     public var folder: RunFolder?
 
@@ -176,6 +178,7 @@ extension LearningContext {
         _ task: any TrainingTask, _ settings: TrainingSettings, title: String, groups: [ParameterGroup]? = nil
     ) throws -> Trainer {
         let trainer = Trainer(task, data: data, settings: settings, seed: seed, groups: groups, workers: workers)
+        trainer.profiler = profiler
         let display = progress(
             title, settings.minutes > 0 ? .seconds(settings.minutes * 60) : .steps(trainer.totalSteps))
         defer { display?.finish() }

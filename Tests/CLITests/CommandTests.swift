@@ -169,6 +169,44 @@ final class CommandTests: XCTestCase {
         }
     }
 
+    /// The profile accounts for an update: operations within its parts, forward and backward; and changes nothing.
+    func testProfile() throws {
+        let folder = try TemporaryFolder()
+        let arguments = [
+            "train", "supervised", "--data", try Samples.shared.get().images, "--set", "training.steps=6", "--set",
+            "batchSize=8",
+        ]
+        let watched = try CommandLineTool.run(arguments + ["--out", folder.path + "/a", "--profile", "2"])
+        XCTAssertEqual(watched.status, 0, watched.error)
+        let lines = watched.output.split(separator: "\n").map { $0.split(separator: " ").map(String.init) }
+        XCTAssertTrue(watched.output.contains("One update, the mean of 2:"), watched.output)
+        for wanted in [
+            ["forward", "convolution"], ["backward", "convolution"], ["forward", "crossEntropy"], ["optimizer", "all"],
+        ] {
+            XCTAssertTrue(lines.contains { Array($0.prefix(2)) == wanted }, "\(wanted) in \(watched.output)")
+        }
+        let trace = try JSONSerialization.jsonObject(
+            with: try Data(contentsOf: URL(fileURLWithPath: folder.path + "/a/trace.json")))
+        let events = try XCTUnwrap((trace as? [String: Any])?["traceEvents"] as? [[String: Any]])
+        for part in ["forward", "backward"] {
+            let own = events.filter { $0["cat"] as? String == part }
+            let whole = own.filter { $0["name"] as? String == part }
+            XCTAssertEqual(whole.count, 2)
+            func time(_ events: [[String: Any]]) -> Double { events.reduce(0) { $0 + ($1["dur"] as? Double ?? 0) } }
+            XCTAssertLessThanOrEqual(time(own) - time(whole), time(whole), part)
+            XCTAssertGreaterThan(time(own) - time(whole), time(whole) / 4, part)
+        }
+        XCTAssertEqual(try CommandLineTool.run(arguments + ["--out", folder.path + "/b"]).status, 0)
+        XCTAssertEqual(
+            try FileBytes.read(folder.path + "/a/model.safetensors"),
+            try FileBytes.read(folder.path + "/b/model.safetensors"))
+        let short = try CommandLineTool.run(
+            arguments + ["--out", folder.path + "/c", "--profile", "2", "--set", "training.steps=2"])
+        XCTAssertEqual(short.status, 0)
+        XCTAssertTrue(short.error.contains("nothing was watched"), short.error)
+        XCTAssertEqual(try CommandLineTool.run(arguments + ["--profile", "0"]).status, 2)
+    }
+
     // MARK: Using a run
 
     func testEvaluate() throws {

@@ -50,12 +50,19 @@ struct Train: ParsableCommand {
     @Option(help: "A YAML file of settings, such as the run.yaml of another run.")
     var settings: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Watch so many updates, after the first \(Profiler.warmUp): a table of operations by time and memory, and "
+                + "trace.json in the run's folder for chrome://tracing or Perfetto.", valueName: "updates"))
+    var profile: Int?
+
     @OptionGroup var continuing: ContinuingOptions
     @OptionGroup var output: OutputOptions
 
     func validate() throws {
         if let labelsPerClass, labelsPerClass < 1 { throw ValidationError("--labels-per-class must be 1 or more") }
         if !(0..<1).contains(validation) { throw ValidationError("--validation must be at least 0 and below 1") }
+        if let profile, profile < 1 { throw ValidationError("--profile must be 1 or more") }
         if seed < 0 { throw ValidationError("--seed must be 0 or more") }
         if !(0...64).contains(workers) { throw ValidationError("--workers must be at least 0 and at most 64") }
     }
@@ -77,13 +84,37 @@ struct Train: ParsableCommand {
         run.seed = seed
         run.flip = flip
         run.workers = workers
+        let profiler = profile.map { Profiler(updates: $0) }
         try output.tellResult {
-            let report = try run.execute(learner, entry.info, settings: resolved, output: output) {
+            let report = try run.execute(learner, entry.info, settings: resolved, profiler: profiler, output: output) {
                 try continuing.folder(
                     out: out, overwrite: overwrite,
                     named: "\(method)-\(URL(fileURLWithPath: source.data).lastPathComponent)")
             }
-            return (report, run.summary(report, report.run))
+            let found = try profiler.map { try tell($0, in: report.run) + "\n" } ?? ""
+            return (report, found + run.summary(report, report.run))
         }
+    }
+
+    /// The table of the profile, whose trace goes into the run's folder.
+    private func tell(_ profiler: Profiler, in folder: String) throws -> String {
+        guard profiler.updates > 0 else {
+            output.warn("nothing was watched: the training ended within its first \(Profiler.warmUp) updates")
+            return ""
+        }
+        try AtomicFile.write(try profiler.chromeTrace(), to: folder + "/trace.json")
+        var table = TextTable("part", "operation", "calls", "ms", "share", "MiB kept")
+        table.rows = profiler.rows.map { row in
+            [
+                row.part, row.operation ?? "all of it", String(format: "%.0f", row.calls),
+                String(format: "%.2f", row.milliseconds), String(format: "%.1f %%", row.share * 100),
+                String(format: "%.1f", row.mebibytes),
+            ]
+        }
+        return """
+            One update, the mean of \(profiler.updates):
+            \(table.text)
+            at most \(profiler.peakBytes >> 20) MiB of tensors; trace: \(folder)/trace.json
+            """
     }
 }

@@ -33,8 +33,10 @@ struct TrainRun: Settings {
     /// - Parameters:
     ///   - makeFolder: opens the folder once the data are known to be usable.
     ///   - settings: of the method, resolved.
+    ///   - profiler: watches the first updates.
     func execute(
-        _ learner: any Method, _ info: MethodInfo, settings: PlainValue, output: OutputOptions,
+        _ learner: any Method, _ info: MethodInfo, settings: PlainValue, profiler: Profiler? = nil,
+        output: OutputOptions,
         in makeFolder: () throws -> RunFolder
     ) throws -> Report {
         var run = self
@@ -68,6 +70,7 @@ struct TrainRun: Settings {
         run.flip = context.flip
         context.workers = workers
         context.folder = folder
+        context.profiler = profiler
         let style = output.progressStyle
         context.progress = { title, goal in TrainingProgress(title, goal: goal, style: style) }
         let description = try RunDescription(run, settings: settings)

@@ -7,6 +7,9 @@ public enum Autograd {
     /// that is none. nil, as always but then, costs a comparison.
     package nonisolated(unsafe) static var watch: ((_ operation: StaticString, [Tensor], [Tensor]) -> Void)?
 
+    /// Told when the gradient of an operation begins to be computed, and when it is: for the profiler.
+    package nonisolated(unsafe) static var watchGradient: ((_ operation: StaticString, _ isOver: Bool) -> Void)?
+
     /// How many recorded operations are alive: what leak tests watch.
     public static var liveNodeCount: Int { Node.liveCount }
 }

@@ -134,6 +134,8 @@ func runBackward(
             }
             let needed = node.inputs.map { $0?.node.isUseful ?? false }
             guard needed.contains(true) else { continue }
+            Autograd.watchGradient?(node.operation, false)
+            defer { Autograd.watchGradient?(node.operation, true) }
             let inputGradients = node.differentiate(gradients, needed: needed)
             for (i, edge) in node.inputs.enumerated() where needed[i] {
                 guard let edge, let g = inputGradients[i] else { continue }

@@ -51,6 +51,8 @@ public final class Trainer {
     public private(set) var skipped: [Int] = []
     /// Times the learning rate: halved by every roll-back.
     public private(set) var rateScale = 1.0
+    /// Watches the first updates, where one is set.
+    public var profiler: Profiler?
     /// Time trained, in seconds, over all processes that trained.
     public internal(set) var seconds = 0.0
     /// The samples.
@@ -143,19 +145,23 @@ public final class Trainer {
             let values = buffers.map(\.value)
             var numbers: [(String, Double)]
             do {
-                let (loss, logs) = try update { part in
-                    var batches: [String: TrainingBatch] = [:]
-                    for (name, stream) in streams { batches[name] = try stream.next().map(TrainingBatch.init) }
-                    return (batches, context.random.stream("dropout").at(part))
-                } with: {
-                    try task.step($0, context)
+                numbers = try watchingUpdate {
+                    let (loss, logs) = try update { part in
+                        var batches: [String: TrainingBatch] = [:]
+                        for (name, stream) in streams { batches[name] = try stream.next().map(TrainingBatch.init) }
+                        return (batches, context.random.stream("dropout").at(part))
+                    } with: {
+                        try task.step($0, context)
+                    }
+                    optimizer.learningRate = schedule(Int(done * Double(Trainer.resolution))) * rateScale
+                    optimizer.constantRate = settings.learningRate * rateScale
+                    watching("optimizer") { optimizer.step() }
+                    watching("averages") {
+                        average?.update()
+                        task.didUpdate(context)
+                    }
+                    return [("loss", loss)] + logs
                 }
-                numbers = [("loss", loss)] + logs
-                optimizer.learningRate = schedule(Int(done * Double(Trainer.resolution))) * rateScale
-                optimizer.constantRate = settings.learningRate * rateScale
-                optimizer.step()
-                average?.update()
-                task.didUpdate(context)
                 if let validation, (step + 1) % validationInterval == 0 || step + 1 == totalSteps {
                     numbers += try withAverages { try validation.measure() }
                 }
@@ -202,21 +208,35 @@ public final class Trainer {
         var total = 0.0
         var logs: [(String, Double)] = []
         for number in 0..<settings.accumulation {
-            let (batches, random) = try part(number)
+            let (batches, random) = try watching("data") { try part(number) }
             Randomness.current = random
-            let output = try body(batches)
+            let output = try watching("forward") { try body(batches) }
             let value = output.loss.item()
             guard value.isFinite else { throw NumericFailure(quantity: "loss", step: step + 1) }
             total += value / Double(settings.accumulation)
             logs = output.logs
-            (settings.accumulation == 1 ? output.loss : output.loss * (1 / Double(settings.accumulation))).backward()
+            watching("backward") {
+                (settings.accumulation == 1 ? output.loss : output.loss * (1 / Double(settings.accumulation)))
+                    .backward()
+            }
         }
-        let norm =
+        let norm = watching("gradient norm") {
             settings.clipNorm > 0
-            ? clipGradients(of: optimizer.parameters, norm: settings.clipNorm)
-            : gradientNorm(of: optimizer.parameters)
+                ? clipGradients(of: optimizer.parameters, norm: settings.clipNorm)
+                : gradientNorm(of: optimizer.parameters)
+        }
         guard norm.isFinite else { throw NumericFailure(quantity: "gradient", step: step + 1) }
         return (total, logs)
+    }
+
+    private func watchingUpdate<R>(_ body: () throws -> R) rethrows -> R {
+        guard let profiler else { return try body() }
+        return try profiler.update(body)
+    }
+
+    private func watching<R>(_ part: String, _ body: () throws -> R) rethrows -> R {
+        guard let profiler else { return try body() }
+        return try profiler.part(part, body)
     }
 
     /// Evaluates `body` with the averaged weights, where there are any.
