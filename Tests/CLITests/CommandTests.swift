@@ -216,7 +216,7 @@ final class CommandTests: XCTestCase {
         XCTAssertEqual(try plain.json()["test_samples"] as? Int, 12)
         XCTAssertNotNil(try plain.json()["accuracy"] as? Double)
         for (probe, baselines) in [
-            ("knn", ["raw", "untrained"]), ("linear", ["raw", "untrained"]),
+            ("knn", ["raw", "untrained"]), ("linear", ["raw", "untrained"]), ("mean", ["raw", "untrained"]),
             ("finetune", ["raw", "supervised", "untrained"]),
         ] {
             let result = try CommandLineTool.run(

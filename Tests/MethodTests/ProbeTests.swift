@@ -144,4 +144,71 @@ final class ProbeTests: XCTestCase {
         XCTAssertEqual(graph.crossValidatedAccuracy([0, 1, nil, 1, 0, nil], classes: 2), 0.5)
         XCTAssertNil(graph.crossValidatedAccuracy([0, nil, nil, 1, 1, nil], classes: 2))
     }
+
+    // MARK: Mean classifier
+
+    /// Weights are the means of unit vectors; a class nobody showed is never the answer.
+    func testMeanProbeValues() {
+        let features = Tensor([3, 4, 0, 2, 5, 0] as [Float], shape: [3, 2])
+        let probe = MeanProbe(features: features, labels: [0, 0, 2], classes: 4)
+        for (weight, expected) in zip(probe.weight.floats(), [0.3, 0.9, 0, 0, 1, 0, 0, 0] as [Float]) {
+            XCTAssertEqual(weight, expected, accuracy: 1e-6)
+        }
+        // Of length 1 it is (-0.6, 0.8): products 0.54 and -0.6, and the unknown classes' 0 does not win.
+        let found = probe.probabilities(Tensor([-6, 8] as [Float], shape: [1, 2]))
+        let share = 1 / (1 + exp(-0.6 - 0.54))
+        for (probability, expected) in zip(found, [share, 0, 1 - share, 0]) {
+            XCTAssertEqual(Double(probability), expected, accuracy: 1e-6)
+        }
+        let two = probe.probabilities(Tensor([-6, -8] as [Float], shape: [1, 2]))
+        XCTAssertEqual(Metrics.predictions(scores: two, classes: 4), [2])
+    }
+
+    /// The theory's bound (Arora et al. 2019, lemma 4.3): with classes drawn alike, of which two draws coincide with
+    /// probability tau, the mean classifier's loss on pairs of classes is at most (contrastive loss - tau) / (1 - tau),
+    /// whatever the features. Exact over a population of 3 classes with 5 samples each.
+    func testMeanProbeKeepsTheBound() {
+        let (classes, members, width) = (3, 5, 4)
+        func loss(_ margin: Double) -> Double { log2(1 + exp(-margin)) }
+        /// Features that stand around their class's own direction, the nearer the less noise there is.
+        func measure(noise: Double, meansOf told: (Int) -> Int) -> (means: Double, bound: Double) {
+            let labels = (0..<classes * members).map { $0 / members }
+            let values = zip(waves([labels.count, width]), (0..<labels.count * width)).map { value, i in
+                noise * value + (i % width == labels[i / width] ? 1 : 0)
+            }
+            let features = Tensor(values.map(Float.init), shape: [labels.count, width]).l2Normalized(axis: -1)
+            let f = features.doubles()
+            func product(_ a: Int, _ b: Int) -> Double {
+                (0..<width).reduce(0) { $0 + f[a * width + $1] * f[b * width + $1] }
+            }
+            let weight = MeanProbe(features: features, labels: labels.map(told), classes: classes).weight.doubles()
+            func score(_ sample: Int, _ c: Int) -> Double {
+                (0..<width).reduce(0) { $0 + f[sample * width + $1] * weight[c * width + $1] }
+            }
+            var (contrast, triples, means, tasks) = (0.0, 0.0, 0.0, 0.0)
+            for sample in labels.indices {
+                for negative in labels.indices {
+                    for positive in labels.indices where labels[positive] == labels[sample] {
+                        contrast += loss(product(sample, positive) - product(sample, negative))
+                        triples += 1
+                    }
+                }
+                for other in 0..<classes where other != labels[sample] {
+                    means += loss(score(sample, labels[sample]) - score(sample, other))
+                    tasks += 1
+                }
+            }
+            let tau = 1 / Double(classes)
+            return (means / tasks, (contrast / triples - tau) / (1 - tau))
+        }
+        for noise in [0, 0.2, 0.5, 1, 3] {
+            let found = measure(noise: noise) { $0 }
+            XCTAssertLessThanOrEqual(found.means, found.bound + 1e-6, "noise \(noise)")
+        }
+        // Where all samples of a class are one the bound is reached, and means of other classes break it.
+        let exact = measure(noise: 0) { $0 }
+        XCTAssertEqual(exact.means, exact.bound, accuracy: 1e-6)
+        let wrong = measure(noise: 0.2) { ($0 + 1) % classes }
+        XCTAssertGreaterThan(wrong.means, wrong.bound + 0.1)
+    }
 }

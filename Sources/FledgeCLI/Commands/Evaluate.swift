@@ -2,14 +2,15 @@ import ArgumentParser
 import Fledge
 import Foundation
 
-/// `fledge evaluate RUN --data DATA --probe knn|linear|finetune`
+/// `fledge evaluate RUN --data DATA --probe knn|linear|mean|finetune`
 struct Evaluate: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Measure a run on the test split, beside its baselines.",
         discussion: """
             Without --probe, the classes the run has learned. With one, what its features are worth: a k-nearest-\
-            neighbour vote, a linear classifier, or fine-tuning, each given the same labels and compared with raw \
-            values and the untrained network; fine-tuning also with training on the same labels alone.
+            neighbour vote, a linear classifier, the nearest mean of a class, or fine-tuning, each given the same labels \
+            and compared with raw values and the untrained network; fine-tuning also with training on the same labels \
+            alone.
 
             With --labels-per-class 1,5,10,100 the labels are drawn several times for each number; means and standard \
             deviations over the draws are shown.
@@ -20,7 +21,7 @@ struct Evaluate: ParsableCommand {
 
     @OptionGroup var source: DataOptionsGroup
 
-    @Option(help: ArgumentHelp("How the features are measured: knn, linear or finetune.", valueName: "probe"))
+    @Option(help: ArgumentHelp("How the features are measured: knn, linear, mean or finetune.", valueName: "probe"))
     var probe: FeatureComparison.Probe?
 
     @Option(

@@ -6,7 +6,7 @@ import FledgeTrain
 /// What the features of a network are worth with few labels, beside raw values, the same network untrained, and, for
 /// fine-tuning, training on the same labels alone. Every draw of labels is the same for all that are compared.
 public struct FeatureComparison {
-    public enum Probe: String, Codable, Sendable, CaseIterable { case knn, linear, finetune }
+    public enum Probe: String, Codable, Sendable, CaseIterable { case knn, linear, mean, finetune }
 
     /// The accuracy on the test split of one kind of features with so many labels.
     public struct Row: Encodable, Sendable {
@@ -79,7 +79,7 @@ public struct FeatureComparison {
         return try Models.make(model.modelName, inputShape: model.input.shape, random: &random)
     }
 
-    /// knn and linear: features are computed once for all draws.
+    /// knn, linear and mean: features are computed once for all draws.
     private func compare(
         _ probe: Probe, _ counts: [Int?], _ splits: [[[Int]]], neighbours: [Int], withRun: Bool = true
     ) throws -> [Row] {
@@ -110,15 +110,20 @@ public struct FeatureComparison {
                             features: name, labelsPerClass: count, labels: draws[0].count, k: k,
                             accuracy: Spread(values), draws: values))
                 }
-                guard probe == .knn else {
+                switch probe {
+                case .knn:
+                    for k in Set(neighbours.map { min($0, draws[0].count) }).sorted() {
+                        row(k: k) {
+                            KNNProbe(features: $0, labels: $1, classes: classes, k: k).probabilities(features.test)
+                        }
+                    }
+                case .mean:
+                    row(k: nil) {
+                        MeanProbe(features: $0, labels: $1, classes: classes).probabilities(features.test)
+                    }
+                case .linear, .finetune:
                     row(k: nil) {
                         LinearProbe(features: $0, labels: $1, classes: classes).probabilities(features.test)
-                    }
-                    continue
-                }
-                for k in Set(neighbours.map { min($0, draws[0].count) }).sorted() {
-                    row(k: k) {
-                        KNNProbe(features: $0, labels: $1, classes: classes, k: k).probabilities(features.test)
                     }
                 }
             }
