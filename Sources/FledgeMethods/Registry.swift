@@ -48,6 +48,7 @@ public enum Methods {
         MethodEntry(S4L.self),
 
         MethodEntry(NoisyStudent.self),
+        MethodEntry(Distillation.self),
         MethodEntry(CoTraining.self),
         MethodEntry(DeepCoTraining.self),
         MethodEntry(TriTraining.self),

@@ -45,12 +45,17 @@ public enum Models {
 
     /// A new network for samples of `inputShape`: [height, width, channels] of an image, or [D] for a row of a table.
     /// Stem and patch size follow from the image size: see `ResNet.Stem` and `VisionTransformer.patch`.
+    /// A name with a width behind it, such as `small-conv+256`, is that of the network with one more layer: see
+    /// `HeadedBackbone`.
     ///
     /// Throws `ModelError.unknown`, and `.unsupportedInput` for shapes that the network does not take.
     public static func make(
         _ name: String, inputShape: [Int], random: inout RandomSource
     ) throws(ModelError) -> any Backbone {
-        try entry(named: name).make(inputShape: inputShape, random: &random)
+        guard let (network, width) = HeadedBackbone.parts(of: name) else {
+            return try entry(named: name).make(inputShape: inputShape, random: &random)
+        }
+        return HeadedBackbone(try make(network, inputShape: inputShape, random: &random), width: width, random: &random)
     }
 
     private static func resNet(_ name: String, _ depth: ResNet.Depth, parameters: Int) -> ModelEntry {
@@ -92,7 +97,7 @@ public enum Models {
 public struct ModelEntry: Sendable {
     /// What a network is made for.
     public enum Input: String, Codable, Sendable {
-        /// [height, width, channels] with 1 or 3 channels
+        /// [height, width, channels] with 1, 3 or 4 channels: grey, colour, and colour with one more.
         case image
         /// Numbers of any shape.
         case table

@@ -2,6 +2,7 @@ import FledgeCore
 import FledgeData
 import FledgeModels
 import FledgeNN
+import FledgeTesting
 import FledgeTrain
 import XCTest
 
@@ -34,6 +35,46 @@ final class LearningTests: XCTestCase {
         let unpaired = try run { Unpaired($0) }
         XCTAssertGreaterThan(paired, untrained + 0.05)
         XCTAssertLessThan(unpaired, untrained + 0.05)
+    }
+
+    /// Version 2: the head's first layer stays with the network, is trained with it, and comes back with the model.
+    func testSimCLRKeepsTheFirstLayerOfItsHead() throws {
+        var config = SimCLR.Config()
+        (config.batchSize, config.hiddenSize, config.headLayers, config.keepHeadLayer) = (128, 96, 3, true)
+        config.training.steps = 150
+        let context = try Digits.context(perClass: 10)
+        let result = try SimCLR(config).learn(context)
+        XCTAssertEqual(result.model.modelName, "small-conv+96")
+        let network = try XCTUnwrap(result.model.backbone as? HeadedBackbone)
+        XCTAssertTrue(network.network === context.backbone)
+        var random = context.random("kept layer")
+        let start = HeadedBackbone(context.backbone, width: 96, random: &random).linear.weight.value
+        XCTAssertGreaterThan((network.linear.weight.value - start).abs().max().item(), 0.01)
+
+        let folder = try TemporaryFolder()
+        try result.model.save(to: folder.path + "/m.safetensors")
+        let loaded = try FittedModel.load(from: folder.path + "/m.safetensors")
+        let some = try Digits.test().subset(Array(0..<100))
+        XCTAssertEqual(try loaded.features(of: some).floats(), try result.model.features(of: some).floats())
+        XCTAssertEqual(loaded.backbone.featureCount, 96)
+
+        // Its features are of the kind that labels are few for.
+        var headed = context
+        (headed.backbone, headed.modelName) = (loaded.backbone, loaded.modelName)
+        XCTAssertGreaterThan(try Digits.neighbours(headed), try Digits.untrained() + 0.04)
+        // Fine-tuning, and a twin of it, begin with this network.
+        var supervised = Supervised.Config()
+        supervised.training.steps = 2
+        XCTAssertEqual(try Supervised(supervised).learn(headed).model.modelName, "small-conv+96")
+        XCTAssertEqual(try headed.makeTwin().featureCount, 96)
+
+        // Otherwise the head is one layer deeper and goes.
+        config.keepHeadLayer = false
+        XCTAssertEqual(
+            SimCLR.Task(config, context).projection.parameters().count { $0.name.hasSuffix("weight") }, 6)
+        config.headLayers = 2
+        XCTAssertEqual(
+            SimCLR.Task(config, context).projection.parameters().count { $0.name.hasSuffix("weight") }, 4)
     }
 
     /// The second views belong to other pictures than the first.

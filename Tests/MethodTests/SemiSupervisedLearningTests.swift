@@ -258,6 +258,53 @@ final class SemiSupervisedLearningTests: XCTestCase {
         XCTAssertGreaterThan(whole, try Self.supervised.get() + 0.01)
     }
 
+    /// From pretrained features, as the paper has it. Of a teacher whose answers are about other samples nothing is left.
+    func testDistillation() throws {
+        var simclr = SimCLR.Config()
+        (simclr.batchSize, simclr.training.steps) = (128, 100)
+        let pretrained = try Digits.context(perClass: 2)
+        _ = try SimCLR(simclr).learn(pretrained)
+        let start = pretrained.backbone.state()
+        func context() throws -> LearningContext {
+            let context = try Digits.context(perClass: 2)
+            try context.backbone.load(start)
+            return context
+        }
+        var config = Distillation.Config()
+        (config.batchSize, config.unlabelledRatio, config.training.steps) = (32, 2, 200)
+        var supervised = Supervised.Config()
+        (supervised.batchSize, supervised.view, supervised.training) = (32, .weak, config.training)
+        let teacher = try accuracy(Supervised(supervised).learn(context()))
+        let whole = try Distillation(config).learn(context())
+        let broken = try accuracy(Distillation(config).learn(context()) { $0.rolled(by: 1, axis: 0) })
+        XCTAssertGreaterThan(try accuracy(whole), teacher + 0.005)
+        XCTAssertLessThan(broken, teacher - 0.2)
+        XCTAssertEqual(whole.steps, 400)
+
+        // A smaller network of another kind takes over most of what the teacher knows.
+        config.student = "mlp"
+        let small = try Distillation(config).learn(context())
+        XCTAssertEqual(small.model.modelName, "mlp")
+        XCTAssertGreaterThan(try accuracy(small), teacher - 0.08)
+        config.student = "no-such-network"
+        XCTAssertThrowsError(try Distillation(config).learn(context())) {
+            guard case .unknown = $0 as? ModelError else { return XCTFail("\($0)") }
+        }
+    }
+
+    /// With all weight on the labels, the teacher's answers do not matter; between, they do.
+    func testDistillationWeighsTheLabels() throws {
+        func answers(_ share: Double, _ change: @escaping (Tensor) -> Tensor) throws -> [Float] {
+            var config = Distillation.Config()
+            (config.batchSize, config.training.steps, config.distilledShare) = (16, 4, share)
+            let context = try Digits.context(perClass: 2, samples: 100)
+            return try Distillation(config).learn(context, changing: change).model
+                .probabilities(of: Digits.test().subset(Array(0..<5)))
+        }
+        XCTAssertEqual(try answers(0) { $0 }, try answers(0) { -$0 })
+        XCTAssertNotEqual(try answers(0.5) { $0 }, try answers(0.5) { -$0 })
+    }
+
     func testCoTraining() throws {
         var config = CoTraining.Config()
         (config.rounds, config.perClass, config.batchSize) = (3, 10, 32)

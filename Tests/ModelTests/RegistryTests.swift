@@ -75,6 +75,29 @@ final class RegistryTests: XCTestCase {
         }
     }
 
+    /// A plus sign and a width behind a name: one layer more, with the network's own weights below it.
+    func testNetworkWithALayerOfItsHead() throws {
+        var random = RandomSource(seed: 1)
+        let network = try Models.make("small-conv+24", inputShape: [8, 8, 1], random: &random)
+        let headed = try XCTUnwrap(network as? HeadedBackbone)
+        XCTAssertEqual(headed.featureCount, 24)
+        XCTAssertEqual(HeadedBackbone.name("small-conv", width: 24), "small-conv+24")
+        headed.eval()
+        let x = batch([8, 8, 1])
+        let expected = headed.network(x).matmul(headed.linear.weight.value.transposed())
+        let features = noGradient { headed(x) }
+        for (found, wanted) in zip(features.floats(), (expected / (1 + 1e-5).squareRoot()).relu().floats()) {
+            XCTAssertEqual(found, wanted, accuracy: 1e-5)
+        }
+        let twice = try Models.make("mlp+8+4", inputShape: [5], random: &random)
+        XCTAssertEqual(twice(batch([5])).shape, [2, 4])
+        for name in ["small-conv+", "small-conv+0", "small-conv+x", "+4", "smal-conv+4"] {
+            XCTAssertThrowsError(try Models.make(name, inputShape: [8, 8, 1], random: &random), name) {
+                guard case .unknown = $0 as? ModelError else { return XCTFail("\(name): \($0)") }
+            }
+        }
+    }
+
     func testStemAndPatchFollowTheImage() throws {
         var random = RandomSource(seed: 1)
         for (side, stem) in [(28, ResNet.Stem.small), (64, .small), (96, .large), (224, .large)] {

@@ -68,11 +68,13 @@ public struct Learn {
             features: try Inference.features(untrained, labelled, input: recipe.input), labels: training.labels,
             classes: classes)
         let supervised = try Supervised(recipe.supervised).learn(try fresh())
-        let context = try fresh()
+        var context = try fresh()
         var curves: [Report.Curve] = []
         var warnings: [String] = []
         if let pretraining = recipe.pretraining {
             let result = try SimCLR(pretraining).learn(context)
+            // With a kept layer it is another network.
+            (context.backbone, context.modelName) = (result.model.backbone, result.model.modelName)
             curves += result.curves
             warnings += result.warnings
             try Inference.adaptStatistics(context.backbone, data.train, input: recipe.input, seed: seed)
@@ -138,7 +140,7 @@ public struct Learn {
         }
         report.settings = try PlainValue(encoding: settings)
         report.environment = Engine.environment
-        report.samples = try SampleSheet.make(context, fixMatch, count: 24)
+        report.sheets = try SampleSheet.make(context, fixMatch, count: 24).map { [$0] } ?? []
         report.embedding = try EmbeddingPicture.make(learned.model, training, limit: 600)
         report.seconds = Date().timeIntervalSince(start)
         try folder.writeEnvironment(Engine.environment)

@@ -6,12 +6,18 @@ import FledgeTrain
 
 /// SimCLR: two random views of a picture must recognise each other among all views of the batch (Chen et al. 2020, "A
 /// simple framework for contrastive learning of visual representations").
+///
+/// With `headLayers` 3 and `keepHeadLayer` it is version 2 (Chen et al. 2020, "Big self-supervised models are strong
+/// semi-supervised learners"): a deeper head, whose first layer stays with the network, so that fine-tuning starts from
+/// the middle of the head. `distillation` is that paper's last step.
 public struct SimCLR: Pretraining {
     public struct Config: Settings {
         public var batchSize = 256
         public var temperature = 0.5
         public var hiddenSize = 256
         public var projectionSize = 64
+        public var headLayers = 2
+        public var keepHeadLayer = false
         public var views = ViewSettings()
         public var training = TrainingSettings.pretraining
 
@@ -22,24 +28,38 @@ public struct SimCLR: Pretraining {
             "temperature": "divides the similarities; lower looks harder at near misses",
             "hiddenSize": "width of the projection head",
             "projectionSize": "length of the vectors that are compared",
+            "headLayers": "layers of the projection head; version 2 has 3",
+            "keepHeadLayer":
+                "keeps the head's first layer as the network's last, of hiddenSize features, as version 2 does",
         ]
 
         public static let ranges: [String: SettingRange] = [
             "batchSize": .within(2...65536), "temperature": .within(0.001...1000), "hiddenSize": .within(1...65536),
-            "projectionSize": .within(1...65536),
+            "projectionSize": .within(1...65536), "headLayers": .within(2...16),
         ]
     }
 
     public static let info = MethodInfo(
         "simclr", .selfSupervised,
         summary: "Two random views of a picture must recognise each other among all others.",
-        paper: "Chen et al. 2020, A simple framework for contrastive learning of visual representations",
+        paper:
+            "Chen et al. 2020, A simple framework for contrastive learning of visual representations; version 2: Chen et al. 2020, Big self-supervised models are strong semi-supervised learners",
         needs: [.unlabelled])
 
     let config: Config
     public init(_ config: Config) { self.config = config }
     public var training: TrainingSettings { config.training }
 
+    public func learn(_ context: LearningContext) throws -> LearningResult {
+        guard config.keepHeadLayer else { return try learn(context, task: makeTask(context)) }
+        var context = context
+        var random = context.random("kept layer")
+        context.backbone = HeadedBackbone(context.backbone, width: config.hiddenSize, random: &random)
+        context.modelName = HeadedBackbone.name(context.modelName, width: config.hiddenSize)
+        return try learn(context, task: makeTask(context))
+    }
+
+    /// - Parameter context: with `keepHeadLayer`, its network ends in the head's first layer already.
     public func makeTask(_ context: LearningContext) -> Task { Task(config, context) }
 
     public final class Task: PretrainingTask {
@@ -53,8 +73,11 @@ public struct SimCLR: Pretraining {
             backbone = context.backbone
             temperature = config.temperature
             var random = context.random("projection")
+            let layers = config.keepHeadLayer ? config.headLayers - 1 : config.headLayers
             projection = projector(
-                [backbone.featureCount, config.hiddenSize, config.projectionSize], random: &random)
+                projectorWidths(
+                    backbone.featureCount, hidden: config.hiddenSize, layers: layers, config.projectionSize),
+                random: &random)
             let views = context.randomViews(config.views)
             feeds = [Feed("pictures", from: .everything, batchSize: config.batchSize, views: views)]
             let batch = min(config.batchSize, context.data.dataset.count)
