@@ -64,7 +64,9 @@ public struct DataSummary: Codable, Equatable, Sendable, CustomStringConvertible
             let size =
                 width.flatMap { width in height.map { "\(width) x \($0)" } }
                 ?? sideRange.map { "sides of \($0[0]) to \($0[1])" } ?? ""
-            lines.append("images    \(size) pixels, \(channels == 1 ? "grey" : "colour")")
+            lines.append(
+                "images    \(size) pixels, \(channels == 1 ? "grey" : channels == 3 ? "colour" : "\(channels ?? 0) channels")"
+            )
         }
         lines.append("classes   \(classes.isEmpty ? "none" : "\(classes.count): \(Self.list(classes))")")
         for (name, split) in [("train", train), ("test", test), ("val", validation)] {

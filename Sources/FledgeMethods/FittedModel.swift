@@ -253,7 +253,7 @@ public struct InputMismatch: ExplainedError, Equatable {
 
     private static func describe(_ shape: [Int]) -> String {
         shape.count == 3
-            ? (shape[2] == 1 ? "grey" : "colour") + " pictures"
+            ? (shape[2] == 1 ? "grey pictures" : shape[2] == 3 ? "colour pictures" : "pictures of \(shape[2]) channels")
                 + (shape[0] > 0 ? " of \(shape[1]) x \(shape[0]) pixels" : "")
             : "rows of \(shape[0]) numbers"
     }

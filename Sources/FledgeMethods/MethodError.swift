@@ -34,7 +34,7 @@ public enum MethodError: ExplainedError, Equatable {
         case .needsLabels: "no sample has a label"
         case .patchesTooSmall(_, let grid, let side):
             "\(grid) rows of patches that overlap by half would be smaller than 4 pixels in pictures of \(side)"
-        case .needsColour: "it learns from the colours, and these samples have none"
+        case .needsColour: "it learns from red, green and blue, and these samples have other channels"
         case .picturesTooSmall(_, let side, let least):
             "it cuts pictures up, which takes \(least) pixels at least, and these have \(side)"
         case .needsNetwork(_, let like): "it trains parts that only networks such as \(like) have"

@@ -135,9 +135,10 @@ public struct ModelEntry: Sendable {
             throw .unsupportedInput(
                 model: name, shape: inputShape, reason: "there is nothing in such a sample", advice: "check the data")
         }
-        if input == .image, inputShape.count != 3 || ![1, 3].contains(inputShape[2]) {
+        if input == .image, inputShape.count != 3 || ![1, 3, 4].contains(inputShape[2]) {
             throw .unsupportedInput(
-                model: name, shape: inputShape, reason: "it needs images [height, width, channels] of 1 or 3 channels",
+                model: name, shape: inputShape,
+                reason: "it needs images [height, width, channels] of 1, 3 or 4 channels",
                 advice: "use 'mlp' for data of other shapes")
         }
         return try build(inputShape, &random)

@@ -175,6 +175,35 @@ final class AugmentTests: XCTestCase {
         XCTAssertEqual(Augmentation.simclr(size: 16).inactiveSteps(channels: 1), ["grayscale(p 0.2)"])
     }
 
+    /// With a fourth channel what is about colour does to the first three what it does to a picture that has no other,
+    /// and leaves the fourth.
+    func testAFourthChannelTakesNoPartInColour() {
+        let photo = pattern(9, 7, channels: 4)
+        let pixels = photo.pixels.indices.filter { $0 % 4 < 3 }.map { photo.pixels[$0] }
+        let colours = ImageBuffer(width: 9, height: 7, channels: 3, pixels: pixels)
+        for step: Augmentation.Step in [
+            .colorJitter(brightness: 0, contrast: 0, saturation: 0.5, hue: 0),
+            .colorJitter(brightness: 0, contrast: 0, saturation: 0, hue: 0.3), .grayscale(probability: 1),
+        ] {
+            let recipe = Augmentation([step])
+            let four = recipe.view(of: photo, random: random.at(4)).pixels
+            XCTAssertEqual(
+                four.indices.filter { $0 % 4 < 3 }.map { four[$0] },
+                recipe.view(of: colours, random: random.at(4)).pixels, "\(step)")
+            XCTAssertEqual(
+                four.indices.filter { $0 % 4 == 3 }.map { four[$0] },
+                photo.pixels.indices.filter { $0 % 4 == 3 }.map { Float(photo.pixels[$0]) * (1 / 255) }, "\(step)")
+            XCTAssertEqual(recipe.inactiveSteps(channels: 4), [])
+        }
+        // The grey that contrast leads to is that of the colours.
+        let flat = Augmentation([.colorJitter(brightness: 0, contrast: 1, saturation: 0, hue: 0)])
+        let four = flat.view(of: photo, random: random.at(5)).pixels
+        let three = flat.view(of: colours, random: random.at(5)).pixels
+        for (a, b) in zip(four.indices.filter { $0 % 4 < 3 }.map { four[$0] }, three) {
+            XCTAssertEqual(a, b, accuracy: 1e-6)
+        }
+    }
+
     func testEveryRandAugmentOperationActs() {
         let full = pattern(20, 20, channels: 3)
         let photo = ImageBuffer(width: 20, height: 20, channels: 3, pixels: full.pixels.map { 40 + $0 / 2 })

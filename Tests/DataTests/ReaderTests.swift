@@ -238,6 +238,21 @@ final class ReaderTests: XCTestCase {
         try folder.write("x.npy", NpyArray((0..<12).map { UInt8($0) }, shape: [1, 3, 2, 2]).npyBytes())
         var data = try DataSource.open(folder.path)
         XCTAssertEqual(try (data.train as? ImageDataset)?.image(0).pixels, [0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11])
+        // Four channels, last and first; what could be three channels or a width of four is taken for three channels.
+        for (shape, found) in [
+            ([1, 2, 2, 4], [2, 2, 4]), ([1, 4, 2, 3], [4, 2, 3]), ([1, 4, 2, 2], [2, 2, 4]),
+            ([1, 3, 2, 4], [2, 4, 3]),
+            ([1, 4, 4, 4], [4, 4, 4]),
+        ] {
+            let count = shape.reduce(1, *)
+            try folder.write("x.npy", NpyArray((0..<count).map { UInt8($0) }, shape: shape).npyBytes())
+            let images = try XCTUnwrap(try DataSource.open(folder.path).train as? ImageDataset)
+            XCTAssertEqual(images.sampleShape(after: .none()), found, "\(shape)")
+            let second = shape == [1, 4, 2, 2] ? 4 : shape == [1, 3, 2, 4] ? 8 : 1
+            XCTAssertEqual(try images.image(0).pixels[1], UInt8(second), "\(shape)")
+        }
+        try folder.write("x.npy", NpyArray((0..<20).map { UInt8($0) }, shape: [1, 2, 2, 5]).npyBytes())
+        guard case .malformed? = dataError(try DataSource.open(folder.path)) else { return XCTFail("5 channels") }
         try folder.write("x.npy", NpyArray([1, 2, 3, 4] as [Float], shape: [2, 2]).npyBytes())
         try folder.write("y.npy", NpyArray([2, 1] as [Int64], shape: [2]).npyBytes())
         data = try DataSource.open(folder.path)

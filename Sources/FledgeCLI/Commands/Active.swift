@@ -122,7 +122,7 @@ struct ActiveCommand: ParsableCommand {
             let (name, backbone) = try network.make(for: input, seed: 0)
             let training = TrainingData(dataset: pool, labelled: [], input: input)
             var context = LearningContext(data: training, backbone: backbone, modelName: name, seed: 0)
-            context.flip = input.isImage && input.channels == 3
+            context.flip = input.isColour
             points = try simulation.run(
                 strategies, MethodLearner(learner, context, testing: test), labels: labels, testLabels: testLabels,
                 classes: classes, told: told)

@@ -131,7 +131,8 @@ struct ReadingSettings: Settings {
         options.holdOut = holdOut
         options.seed = UInt64(seed)
         if let maximumDamaged { options.maximumDamaged = maximumDamaged }
-        if let input, input.isImage { options.channels = input.channels }
+        // Files are read as grey or colour; a network for other pictures says what it wants.
+        if let input, input.isImage, [1, 3].contains(input.channels) { options.channels = input.channels }
         return options
     }
 }

@@ -66,7 +66,7 @@ struct TrainRun: Settings {
             training.holdOut(share: validation, seed: UInt64(seed))
         }
         var context = LearningContext(data: training, backbone: backbone, modelName: modelName, seed: UInt64(seed))
-        context.flip = flip ?? (input.isImage && input.channels == 3)
+        context.flip = flip ?? input.isColour
         run.flip = context.flip
         context.workers = workers
         context.folder = folder

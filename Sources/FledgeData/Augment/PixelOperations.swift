@@ -6,7 +6,8 @@
     import Darwin
 #endif
 
-/// Operations on the pixels of a canvas that move nothing. Levels stay within 0...1.
+/// Operations on the pixels of a canvas that move nothing. Levels stay within 0...1. With more than three channels the
+/// first are red, green and blue, and what is about colour leaves the others as they are.
 extension Canvas {
     @inline(__always)
     private func clamp(_ value: Float) -> Float { min(max(value, 0), 1) }
@@ -28,21 +29,21 @@ extension Canvas {
     mutating func contrast(_ factor: Float) {
         let p = pixels()
         var sum: Float = 0
-        if channels == 3 {
-            for i in 0..<area { sum += luma(p + 3 * i) }
+        if channels >= 3 {
+            for i in 0..<area { sum += luma(p + channels * i) }
         } else {
             for i in 0..<count { sum += p[i] }
         }
-        let mean = sum / Float(channels == 3 ? area : count) * (1 - factor)
+        let mean = sum / Float(channels >= 3 ? area : count) * (1 - factor)
         for i in 0..<count { p[i] = clamp(p[i] * factor + mean) }
     }
 
     /// Blends with the grey image: 0 is grey, 1 changes nothing. Leaves images without colour as they are.
     mutating func saturation(_ factor: Float) {
-        guard channels == 3 else { return }
+        guard channels >= 3 else { return }
         let p = pixels()
         for i in 0..<area {
-            let pixel = p + 3 * i
+            let pixel = p + channels * i
             let gray = luma(pixel) * (1 - factor)
             pixel[0] = clamp(pixel[0] * factor + gray)
             pixel[1] = clamp(pixel[1] * factor + gray)
@@ -52,11 +53,11 @@ extension Canvas {
 
     /// Turns the hue (HSV) by a part of the circle. Leaves images without colour as they are.
     mutating func hue(_ turn: Float) {
-        guard channels == 3, turn != 0 else { return }
+        guard channels >= 3, turn != 0 else { return }
         let p = pixels()
         let shift = turn * 6
         for i in 0..<area {
-            let pixel = p + 3 * i
+            let pixel = p + channels * i
             let (r, g, b) = (pixel[0], pixel[1], pixel[2])
             let high = max(r, max(g, b))
             let low = min(r, min(g, b))
@@ -88,10 +89,10 @@ extension Canvas {
     }
 
     mutating func grayscale() {
-        guard channels == 3 else { return }
+        guard channels >= 3 else { return }
         let p = pixels()
         for i in 0..<area {
-            let pixel = p + 3 * i
+            let pixel = p + channels * i
             let gray = luma(pixel)
             pixel[0] = gray
             pixel[1] = gray

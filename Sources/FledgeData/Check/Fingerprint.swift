@@ -92,8 +92,8 @@ extension ImageView {
     /// Brightness of every pixel, 0...255 (ITU-R BT.601).
     var luma: [Float] {
         (0..<(width * height)).map { i in
-            guard channels == 3 else { return Float(pixels[i * channels]) }
-            let p = pixels + 3 * i
+            guard channels >= 3 else { return Float(pixels[i * channels]) }
+            let p = pixels + channels * i
             return 0.299 * Float(p[0]) + 0.587 * Float(p[1]) + 0.114 * Float(p[2])
         }
     }

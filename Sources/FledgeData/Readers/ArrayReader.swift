@@ -124,10 +124,14 @@ enum ArrayReader {
             }
             return FeatureDataset(features: values, width: shape[1], labels: labels, classNames: classNames, ids: ids)
         }
-        let channelsFirst = shape.count == 4 && ![1, 3].contains(shape[3]) && [1, 3].contains(shape[1])
+        // 1 and 3 are the usual numbers, so 4 at the end counts as channels only where none of these comes first.
+        let channelsFirst =
+            shape.count == 4 && ![1, 3].contains(shape[3])
+            && ([1, 3].contains(shape[1]) || shape[1] == 4 && shape[3] != 4)
         let channels = shape.count == 3 ? 1 : channelsFirst ? shape[1] : shape[3]
-        guard channels == 1 || channels == 3 else {
-            throw DataError.malformed(path: path, reason: "'\(name)' has shape \(shape): images need 1 or 3 channels")
+        guard [1, 3, 4].contains(channels) else {
+            throw DataError.malformed(
+                path: path, reason: "'\(name)' has shape \(shape): images need 1, 3 or 4 channels")
         }
         let (height, width) = channelsFirst ? (shape[2], shape[3]) : (shape[1], shape[2])
         var (pixels, whiteLevel) = try pixels(array, name: name, path: path, notes: &notes)

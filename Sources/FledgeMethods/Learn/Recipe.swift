@@ -52,7 +52,7 @@ struct Recipe {
             choices.append(.init("network", modelName, why: "rows of \(input.channels) numbers"))
         }
 
-        flip = input.isImage && (settings.flip == .auto ? input.channels == 3 : settings.flip == .yes)
+        flip = input.isImage && (settings.flip == .auto ? input.isColour : settings.flip == .yes)
         if input.isImage {
             let reason =
                 settings.flip != .auto

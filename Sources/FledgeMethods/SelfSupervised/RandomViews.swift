@@ -33,7 +33,7 @@ extension LearningContext {
         guard input.isImage else { return [strongView, strongView] }
         var view = Augmentation.simclr(
             size: input.size, strength: settings.jitter, scale: settings.cropScale...1, flip: flip,
-            grayscale: input.channels == 3)
+            grayscale: input.isColour)
         if settings.rotation > 0 { view.steps.append(.rotation(degrees: settings.rotation)) }
         if settings.shear > 0 { view.steps.append(.shear(degrees: settings.shear)) }
         var second = view

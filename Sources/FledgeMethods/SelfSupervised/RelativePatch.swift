@@ -62,7 +62,7 @@ public struct RelativePatch: Pretraining {
             self.mismatched = mismatched
             backbone = context.backbone
             grid = try TileGrid(context, share: config.share, method: RelativePatch.info.name)
-            dropsColour = config.colourDropping && context.input.channels == 3
+            dropsColour = config.colourDropping && context.input.isColour
             var random = context.random("head")
             head = projector([2 * backbone.featureCount, config.hiddenSize, 8], last: .linear, random: &random)
             feeds = [Feed("pictures", from: .everything, batchSize: config.batchSize, views: [context.weakView])]
@@ -84,8 +84,9 @@ public struct RelativePatch: Pretraining {
         /// One channel of each piece, drawn at random, with faint noise in the place of the others (section 3.1).
         private func withOneColour(_ pieces: Tensor, random: inout RandomSource) -> Tensor {
             let count = pieces.shape[0]
-            let channel = Tensor((0..<count).map { _ in random.integer(below: 3) })
-            let kept = channel.oneHot(classes: 3).reshaped([count, 1, 1, 3])
+            let channels = pieces.shape[3]
+            let channel = Tensor((0..<count).map { _ in random.integer(below: channels) })
+            let kept = channel.oneHot(classes: channels).reshaped([count, 1, 1, channels])
             return pieces * kept + Tensor.normal(pieces.shape, deviation: 0.01, random: &random) * (1 - kept)
         }
     }

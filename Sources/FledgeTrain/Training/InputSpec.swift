@@ -44,6 +44,8 @@ public struct InputSpec: Codable, Hashable, Sendable {
     }
 
     public var isImage: Bool { shape.count == 3 }
+    /// Pictures whose first three channels are red, green and blue.
+    public var isColour: Bool { isImage && channels >= 3 }
     public var channels: Int { shape[shape.count - 1] }
     /// The side of square images; 0 for tables.
     public var size: Int { isImage ? shape[0] : 0 }
