@@ -128,6 +128,8 @@ public struct LearningResult {
     public var warnings: [String]
     /// What was chosen or found on the way, and why: for people.
     public var choices: [Report.Choice] = []
+    /// Pictures for the report, made when they are asked for.
+    public var sheets: () throws -> [Report.Sheet] = { [] }
 
     public init(
         model: FittedModel, curves: [Report.Curve] = [], steps: Int = 0, metrics: [String: Double] = [:],

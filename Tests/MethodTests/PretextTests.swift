@@ -242,6 +242,10 @@ final class PretextTests: XCTestCase {
         let greys = Tensor.linspace(0, 1, count: 21).reshaped([21, 1])
         let back = levels(lightness: cielab(greys.expanded(to: [21, 3]))[0..., 0..<1])
         XCTAssertLessThan((back - greys).abs().max().item(), 1e-3)
+        // And colours from all of it.
+        let thirds: [[Float]] = (0..<27).map { (i: Int) -> [Float] in [Float(i / 9), Float(i / 3 % 3), Float(i % 3)] }
+        let colours = Tensor(Array(thirds.joined()), shape: [27, 3]) * 0.5
+        XCTAssertLessThan((levels(lab: cielab(colours)) - colours).abs().max().item(), 1e-3)
     }
 
     /// By the paper's formula; the loss in float64 by PyTorch.

@@ -102,6 +102,13 @@ final class ReconstructionTests: XCTestCase {
         }
     }
 
+    func testPatchesArePutTogetherAgain() {
+        var random = RandomSource(seed: 5)
+        let pictures = Tensor.normal([2, 6, 9, 4], random: &random)
+        XCTAssertEqual(
+            picture(of: patches(of: pictures, side: 3), side: 3, shape: pictures.shape).floats(), pictures.floats())
+    }
+
     // MARK: Learning
 
     /// Rebuilding makes better features than the network has by chance; rebuilding other pictures than those that were

@@ -85,7 +85,11 @@ final class ReportTests: XCTestCase {
     func testPageIsSelfContainedAndEscaped() throws {
         var report = Self.sample()
         report.title = "<script>alert(1)</script>"
-        report.samples = .init([.init(png: [0x89, 0x50, 0x4E, 0x47], caption: "\"3\" & <4>")])
+        report.sheets = [
+            .init(
+                "Pairs", note: "Two & two", columns: 2, [.init(png: [0x89, 0x50, 0x4E, 0x47], caption: "\"3\" & <4>")]),
+            .init("Nothing to see", note: "", []),
+        ]
         let html = ReportPage(report).html
         XCTAssertFalse(html.contains("<script"))
         XCTAssertTrue(html.contains("&lt;script&gt;alert(1)"))

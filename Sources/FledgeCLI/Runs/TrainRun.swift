@@ -93,6 +93,7 @@ struct TrainRun: Settings {
         report.metrics = result.metrics
         report.warnings = result.warnings
         report.recipe = result.choices
+        report.sheets = try result.sheets()
         report.setAside(opened.damaged)
         report.settings = description.value
         report.environment = Engine.environment

@@ -83,6 +83,12 @@ public struct Autoencoder: Pretraining {
             let distance = reconstructionLoss(rebuilt, mismatched ? sound.rolled(by: 1, axis: 0) : sound)
             return StepOutput(distance / values)
         }
+
+        public func reconstruction(of pictures: Tensor, random: RandomSource) -> Reconstruction? {
+            var random = random
+            let seen = corrupted(pictures, noise: config.noise, mask: config.mask, random: &random)
+            return Reconstruction(seen: seen, rebuilt: decoder(code(backbone(seen))))
+        }
     }
 }
 

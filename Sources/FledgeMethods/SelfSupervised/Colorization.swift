@@ -109,6 +109,18 @@ public struct Colorization: Pretraining {
             return StepOutput(loss)
         }
 
+        /// Each pixel in the mean of its likely colours, sharpened as in the paper (section 2.3, T = 0.38), on the
+        /// lightness that was seen.
+        public func reconstruction(of pictures: Tensor, random: RandomSource) -> Reconstruction? {
+            let (grey, _) = split(pictures)
+            let shares = (decoder(backbone.map(grey)) * (1 / 0.38)).softmax()
+            let plane = shares.matmul(palette.value)
+                .resized(to: (pictures.shape[1], pictures.shape[2]), mode: .bilinear)
+            let lightness = cielab(pictures * deviation + mean)[0..., 0..., 0..., 0..<1]
+            return Reconstruction(
+                seen: grey, rebuilt: (levels(lab: concatenate([lightness, plane], axis: -1)) - mean) / deviation)
+        }
+
         /// The picture in grey levels of the same lightness, normalised, [B, H, W, 3]; and its colours at the decoder's
         /// size, [B, h, w, 2] in the CIELAB plane.
         private func split(_ pictures: Tensor) -> (grey: Tensor, colours: Tensor) {

@@ -79,6 +79,13 @@ public struct ContextEncoder: Pretraining {
             return StepOutput(inpaintingLoss(decoder(backbone(seen)), pictures, weights: weights))
         }
 
+        public func reconstruction(of pictures: Tensor, random: RandomSource) -> Reconstruction? {
+            var random = random
+            let (hole, _) = holes(in: pictures, random: &random)
+            let seen = pictures * (1 - hole)
+            return Reconstruction(seen: seen, rebuilt: seen + decoder(backbone(seen)) * hole)
+        }
+
         /// A square hole in each picture, 1 inside: [B, H, W, 1]; and the weights of its pixels.
         private func holes(in pictures: Tensor, random: inout RandomSource) -> (hole: Tensor, weights: Tensor) {
             let (count, height, width) = (pictures.shape[0], pictures.shape[1], pictures.shape[2])

@@ -107,6 +107,24 @@ public struct MAE: Pretraining {
             let seen = maskedPatchLoss(predicted, target, mask: 1 - masking.mask, normalized: config.normalizePatches)
             return StepOutput(seen, [("hidden", hidden.item())])
         }
+
+        /// Patches that were seen stay; what was predicted of the others is given their own mean and deviation back.
+        public func reconstruction(of pictures: Tensor, random: RandomSource) -> Reconstruction? {
+            var random = random
+            let target = patches(of: pictures, side: transformer.patch)
+            let masking = PatchMask(
+                batch: target.shape[0], patches: target.shape[1], ratio: config.maskRatio, random: &random)
+            var predicted = decoder(transformer.tokens(pictures, visible: masking.visible), masking)
+            if config.normalizePatches {
+                let variance = target.variance(axes: [2], unbiased: true, keepDims: true)
+                predicted = predicted * (variance + 1e-6).sqrt() + target.mean(axis: 2, keepDims: true)
+            }
+            let hidden = masking.mask.unsqueezed(axis: 2)
+            let seen = target * (1 - hidden)
+            return Reconstruction(
+                seen: picture(of: seen, side: transformer.patch, shape: pictures.shape),
+                rebuilt: picture(of: seen + predicted * hidden, side: transformer.patch, shape: pictures.shape))
+        }
     }
 }
 
@@ -184,6 +202,13 @@ public func patches(of pictures: Tensor, side: Int) -> Tensor {
     let channels = pictures.shape[3]
     return pictures.reshaped([n, rows, side, columns, side, channels]).permuted([0, 1, 3, 2, 4, 5])
         .reshaped([n, rows * columns, side * side * channels])
+}
+
+/// Patches put together again: the inverse of `patches(of:side:)`.
+/// - Parameter shape: [B, H, W, C] of the pictures.
+func picture(of patches: Tensor, side: Int, shape: [Int]) -> Tensor {
+    patches.reshaped([shape[0], shape[1] / side, shape[2] / side, side, side, shape[3]]).permuted([0, 1, 3, 2, 4, 5])
+        .reshaped(shape)
 }
 
 /// The squared error of the hidden patches: the mean over a patch's values, averaged over all hidden patches (He et al.

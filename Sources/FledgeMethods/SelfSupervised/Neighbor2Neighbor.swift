@@ -57,7 +57,9 @@ public struct Neighbor2Neighbor: Pretraining {
         let network: UNet
         public let feeds: [Feed]
         public let ruler: LossRuler? = nil
-        private let gamma: Double
+        private let gamma, noise: Double
+        /// Of the data's channels.
+        private let deviation: Tensor
         /// For tests: a pixel is foretold from itself.
         private let copies: Bool
 
@@ -71,7 +73,8 @@ public struct Neighbor2Neighbor: Pretraining {
             }
             self.network = network
             self.copies = copies
-            gamma = config.gamma
+            (gamma, noise) = (config.gamma, config.noise)
+            deviation = Tensor(context.input.deviation)
             // No step mixes pixels: their noise must stay independent.
             var view = Augmentation.none(size: side)
             if context.flip { view.steps.append(.horizontalFlip()) }
@@ -97,6 +100,13 @@ public struct Neighbor2Neighbor: Pretraining {
                 neighbourLoss(
                     foretold, copies ? first : second, difference: copies ? difference * 0 : difference, weight: weight)
             )
+        }
+
+        public func reconstruction(of pictures: Tensor, random: RandomSource) -> Reconstruction? {
+            var random = random
+            // The deviation of the added noise is a share of white, and the pictures are normalised.
+            let seen = pictures + .normal(pictures.shape, random: &random) * (noise / deviation)
+            return Reconstruction(seen: seen, rebuilt: network.picture(seen))
         }
     }
 }

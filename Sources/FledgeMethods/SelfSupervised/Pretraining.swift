@@ -27,12 +27,18 @@ public protocol PretrainingTask: TrainingTask {
     var seesPieces: Bool { get }
     /// What the numbers that it logged say to be wrong.
     func warnings(after trainer: Trainer) -> [String]
+    /// What the network makes of pictures, for people to look at; nil where it rebuilds nothing.
+    /// - Parameters:
+    ///   - pictures: [N, H, W, C], normalised.
+    ///   - random: decides what is hidden.
+    func reconstruction(of pictures: Tensor, random: RandomSource) -> Reconstruction?
 }
 
 extension PretrainingTask {
     public var warnings: [String] { [] }
     public var seesPieces: Bool { false }
     public func warnings(after trainer: Trainer) -> [String] { [] }
+    public func reconstruction(of pictures: Tensor, random: RandomSource) -> Reconstruction? { nil }
 }
 
 extension Pretraining {
@@ -53,9 +59,13 @@ extension Pretraining {
             backbone: context.backbone, head: try fitHead(context), modelName: context.modelName,
             method: Self.info.name, classNames: context.data.classNames, input: context.input)
         model.eval()
-        return LearningResult(
+        var result = LearningResult(
             model: model, curves: trained.trainer.curves(Self.info.name), steps: trained.trainer.step,
             metrics: trained.metrics, warnings: trained.warnings)
+        result.sheets = {
+            try [FeatureSheets.reconstructions(task, context), FeatureSheets.neighbours(context)].compactMap { $0 }
+        }
+        return result
     }
 }
 

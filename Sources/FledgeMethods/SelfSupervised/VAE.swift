@@ -89,6 +89,10 @@ public struct VAE: Pretraining {
                 [("squared error", distance.item()), ("nats", divergence.item())])
         }
 
+        public func reconstruction(of pictures: Tensor, random: RandomSource) -> Reconstruction? {
+            Reconstruction(seen: pictures, rebuilt: decoder(mean(backbone(pictures))))
+        }
+
         public func warnings(after trainer: Trainer) -> [String] {
             guard let nats = trainer.lastMean("nats"), nats < 0.1 else { return [] }
             return [

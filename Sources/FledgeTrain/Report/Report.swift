@@ -45,7 +45,7 @@ public struct Report: Encodable, Sendable {
     public var environment: RunEnvironment?
 
     /// Shown on the page only.
-    public var samples: SampleGrid?
+    public var sheets: [Sheet]
     /// Shown on the page only.
     public var embedding: EmbeddingMap?
 
@@ -64,6 +64,7 @@ public struct Report: Encodable, Sendable {
         damaged = []
         metrics = [:]
         curves = []
+        sheets = []
         settings = .group([])
     }
 
@@ -136,8 +137,8 @@ extension Report {
         }
     }
 
-    /// Training samples as the network sees them, after augmentation.
-    public struct SampleGrid: Sendable {
+    /// Pictures that belong together: samples as the network sees them, what it makes of them, what it takes for alike.
+    public struct Sheet: Sendable {
         public struct Picture: Sendable {
             /// A PNG file.
             public var png: [UInt8]
@@ -148,9 +149,19 @@ extension Report {
                 self.caption = caption
             }
         }
+        public var title: String
+        /// What is to be seen, in a sentence.
+        public var note: String
+        /// Pictures in a row, where rows mean something; nil: as many as there is room for.
+        public var columns: Int?
         public var pictures: [Picture]
 
-        public init(_ pictures: [Picture]) { self.pictures = pictures }
+        public init(_ title: String, note: String, columns: Int? = nil, _ pictures: [Picture]) {
+            self.title = title
+            self.note = note
+            self.columns = columns
+            self.pictures = pictures
+        }
     }
 
     /// Samples as points of the plane; see `Projection`.

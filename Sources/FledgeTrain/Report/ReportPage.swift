@@ -19,7 +19,7 @@ public struct ReportPage {
         <style>\(reportStyle)</style>
         </head>
         <body><main>
-        \(header)\(warnings)\(comparison)\(recipe)\(curves)\(confusion)\(classes)\(calibration)\(embedding)\(samples)\
+        \(header)\(warnings)\(comparison)\(recipe)\(curves)\(confusion)\(classes)\(calibration)\(embedding)\(sheets)\
         \(damaged)\(settings)\(environment)
         </main></body>
         </html>
@@ -175,16 +175,17 @@ public struct ReportPage {
         return Markup.section("What the network sees as similar", note: note, drawing + names)
     }
 
-    private var samples: String {
-        guard let grid = report.samples, !grid.pictures.isEmpty else { return "" }
-        let pictures = grid.pictures.map {
-            "<figure><img alt=\"\(Markup.escape($0.caption))\" src=\"data:image/png;base64,"
-                + "\(Data($0.png).base64EncodedString())\">"
-                + "<figcaption>\(Markup.escape($0.caption))</figcaption></figure>"
+    private var sheets: String {
+        report.sheets.filter { !$0.pictures.isEmpty }.map { sheet in
+            let pictures = sheet.pictures.map {
+                "<figure><img alt=\"\(Markup.escape($0.caption))\" src=\"data:image/png;base64,"
+                    + "\(Data($0.png).base64EncodedString())\">"
+                    + "<figcaption>\(Markup.escape($0.caption))</figcaption></figure>"
+            }.joined()
+            let columns = sheet.columns.map { " style=\"grid-template-columns:repeat(\($0),minmax(0,104px))\"" } ?? ""
+            return Markup.section(
+                sheet.title, note: sheet.note, "<div class=\"samples\"\(columns)>\(pictures)</div>")
         }.joined()
-        return Markup.section(
-            "Samples as the network sees them", note: "Training samples after augmentation.",
-            "<div class=\"samples\">\(pictures)</div>")
     }
 
     private var settings: String {
