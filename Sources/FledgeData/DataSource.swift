@@ -30,8 +30,11 @@ public struct DataOptions: Sendable {
     public var check = Check.decode
     /// Opening fails when more than this part of the image files is damaged.
     public var maximumDamaged = 0.01
-    /// Where the data has no test split, this part of the training split becomes one (stratified).
+    /// Where the data has no test split, this part of the training split becomes one (stratified). Of samples with and
+    /// without labels, those with labels.
     public var holdOut: Double?
+    /// Labels that take the place of all those that the training samples have.
+    public var labels: GivenLabels?
     /// The seed of the held-out part.
     public var seed: UInt64 = 0
     /// Decoded image files kept in memory, in bytes.
@@ -96,9 +99,14 @@ public enum DataSource {
             let location = try DataLocation(name)
             data = try detect(location, options)
         }
+        if let labels = options.labels { data = try labels.applied(to: data) }
         try check(data)
         if data.test == nil, let fraction = options.holdOut {
-            let (rest, held) = data.train.holdOut(fraction: fraction, seed: options.seed)
+            var held = data.train.holdOut(fraction: fraction, seed: options.seed).heldOut
+            // Nothing can be measured on a sample without a label.
+            if data.train.labelledCount > 0 { held.removeAll { data.train.labels[$0] == nil } }
+            let isHeld = Set(held)
+            let rest = data.train.labels.indices.filter { !isHeld.contains($0) }
             data.notes.append(
                 "no test split: \(held.count) training samples were held out as one (seed \(options.seed))")
             data.test = data.train.subset(held)

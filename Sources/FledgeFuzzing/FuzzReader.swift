@@ -88,6 +88,12 @@ extension FuzzReader {
             let votes = try Votes.read(try Self.file("v.csv", bytes), ids: ["a", "b"], classNames: [])
             precondition(votes.count == 2 && votes.classes > 1)
         },
+        FuzzReader("labels", longest: 1024, seeds: Seeds.labels) { bytes in
+            let labels = try GivenLabels.read(try Self.file("l.csv", bytes))
+            // What is taken is what would be written.
+            let again = try GivenLabels.read(try Self.file("l.csv", Array(labels.csv(column: "id").utf8)))
+            precondition(again == labels)
+        },
     ]
 
     private static let images = [

@@ -75,6 +75,10 @@ public enum Seeds {
         ["id,one,two\nb,x,\na,-1,y\n", "one;two\nx;x\n;\"y\"\n"].map { Array($0.utf8) }
     }
 
+    @Sendable static func labels() -> [[UInt8]] {
+        ["id,label\na,x\nb,y\n", "label;file\n\"x;\"\"y\";a.png\n;b.png\n"].map { Array($0.utf8) }
+    }
+
     @Sendable static func csv() -> [[UInt8]] {
         [
             "a,b,label\n1,2,x\n3,4,y\n", "1,2,0\n3,4,1\n", "a;b;class\r\n1;2;\"x;\"\"y\"\r\n3;4;z\r\n",

@@ -146,13 +146,9 @@ extension Votes {
     /// As a table that `read` takes.
     public func csv(ids: [String]) -> String {
         guard ids.count == count else { fatalError("Votes: \(ids.count) names for \(count) samples") }
-        func cell(_ text: String) -> String {
-            text.contains(where: { ",;\t\"\n\r".contains($0) })
-                ? "\"\(text.replacingOccurrences(of: "\"", with: "\"\""))\"" : text
-        }
         let rows = (0..<count).map { sample in
-            ([ids[sample]] + self[sample].map { $0 == Self.abstain ? "" : classNames[$0] }).map(cell)
+            ([ids[sample]] + self[sample].map { $0 == Self.abstain ? "" : classNames[$0] }).map(CSVReader.cell)
         }
-        return ([["id"] + sources.map(cell)] + rows).map { $0.joined(separator: ",") + "\n" }.joined()
+        return ([["id"] + sources.map(CSVReader.cell)] + rows).map { $0.joined(separator: ",") + "\n" }.joined()
     }
 }

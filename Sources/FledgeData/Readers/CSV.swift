@@ -38,6 +38,14 @@ struct CSVReader {
     /// All cells as text.
     var texts: [String] { (0..<count).map(text) }
 
+    /// Text as a cell that is read as this text. By bytes: a comma with an accent over it is another character to Swift.
+    static func cell(_ text: String) -> String {
+        guard text.utf8.contains(where: { ",;\t\"\n\r".utf8.contains($0) }) else { return text }
+        let quote = UInt8(ascii: "\"")
+        let inner = text.utf8.flatMap { $0 == quote ? [quote, quote] : [$0] }
+        return String(decoding: [quote] + inner + [quote], as: UTF8.self)
+    }
+
     /// The number in a cell, or nil when the cell is not wholly a number. May be infinite or not a number ("nan").
     func number(_ column: Int) -> Double? {
         cells.withUnsafeBufferPointer { buffer -> Double? in
