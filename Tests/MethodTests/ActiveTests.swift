@@ -191,6 +191,41 @@ final class ActiveTests: XCTestCase {
         func test(_ opinion: Opinion) -> [Float] { base.test(opinion.inner) }
     }
 
+    /// A random order that the seed decides; what is wanted comes first, what was taken back before that.
+    func testQueue() {
+        var queue = QuestionQueue(count: 50, seed: 4)
+        XCTAssertEqual(queue.order.sorted(), Array(0..<50))
+        XCTAssertEqual(queue.order, QuestionQueue(count: 50, seed: 4).order)
+        XCTAssertNotEqual(queue.order, QuestionQueue(count: 50, seed: 5).order)
+        XCTAssertEqual(queue.next(3) { _ in true }, Array(queue.order.prefix(3)))
+        let (first, second, last) = (queue.order[0], queue.order[1], queue.order[49])
+        queue.want([last, second])
+        XCTAssertEqual(queue.next(3) { _ in true }, [last, second, first])
+        XCTAssertEqual(queue.next(2) { $0 != last }, [second, first])
+        queue.reopen(second)
+        XCTAssertEqual(queue.next(2) { _ in true }, [second, last])
+        XCTAssertEqual(queue.next(99) { $0 == 7 }, [7])
+        XCTAssertEqual(Set(queue.next(99) { _ in true }), Set(0..<50), "every sample comes once")
+        XCTAssertEqual(queue.next(99) { _ in true }.count, 50)
+        queue.want([])
+        XCTAssertEqual(queue.next(1) { _ in true }, [first])
+    }
+
+    /// Labels that follow from the samples are found when they are hidden; labels by lot are not, however well a network
+    /// learns them by heart.
+    func testAgreementIsAboutHiddenLabels() throws {
+        let data = try Digits.context(perClass: 1, samples: 200).data
+        let learner = HeadLearner(
+            pool: try Inference.rawValues(data.dataset, input: data.input), testing: nil, classes: 10)
+        let random = RandomSource(seed: 1)
+        let labelled = data.dataset.labels.enumerated().map { (sample: $0, label: $1!) }
+        XCTAssertGreaterThan(learner.agreement(labelled, random: random), 0.8)
+        var lot = random
+        let shuffled = labelled.map { (sample: $0.sample, label: lot.integer(below: 10)) }
+        XCTAssertLessThan(learner.agreement(shuffled, random: random), 0.25)
+        XCTAssertEqual(learner.test(learner.fit(labelled, random: random)), [])
+    }
+
     /// Any method learns between the questions; what it was not told it cannot see.
     func testMethodsLearnBetweenQuestions() throws {
         let context = try Digits.context(perClass: 1, samples: 200)

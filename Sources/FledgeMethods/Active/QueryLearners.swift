@@ -18,7 +18,7 @@ public protocol QueryLearner {
 /// A small network with dropout on features that stay as they are: quick, so that a question can be asked in a second.
 public struct HeadLearner: QueryLearner {
     let pool: Tensor
-    let testing: Tensor
+    let testing: Tensor?
     let classes: Int
     let hidden: Int
     let rate: Double
@@ -30,17 +30,17 @@ public struct HeadLearner: QueryLearner {
 
     /// - Parameters:
     ///   - pool: [N, D] features of the samples to learn from and ask about.
-    ///   - testing: [M, D] of the test samples.
+    ///   - testing: [M, D] of the test samples; nil where nothing is tested.
     ///   - hidden: width of the hidden layer, behind which dropout of `rate` acts.
     ///   - steps: updates of each round, from fresh weights, on all labelled samples at once.
     public init(
-        pool: Tensor, testing: Tensor, classes: Int, hidden: Int = 128, rate: Double = 0.5, steps: Int = 150,
+        pool: Tensor, testing: Tensor?, classes: Int, hidden: Int = 128, rate: Double = 0.5, steps: Int = 150,
         draws: Int = 50, members: Int = 5, views: Int = 8
     ) {
         // One scale for all: features that hardly ever vary would else make outliers of the samples where they do.
         let (mean, deviation) = noGradient { (pool.mean(axis: 0), (pool.variance(axis: 0).mean() + 1e-6).sqrt()) }
         self.pool = noGradient { (pool - mean) / deviation }
-        self.testing = noGradient { (testing - mean) / deviation }
+        self.testing = testing.map { testing in noGradient { (testing - mean) / deviation } }
         self.classes = classes
         self.hidden = hidden
         self.rate = rate
@@ -56,7 +56,7 @@ public struct HeadLearner: QueryLearner {
             x.indexSelect(axis: 1, Array(stride(from: first, to: x.shape[1], by: 2)))
         }
         return HeadLearner(
-            pool: columns(pool), testing: columns(testing), classes: classes, hidden: hidden, rate: rate, steps: steps)
+            pool: columns(pool), testing: nil, classes: classes, hidden: hidden, rate: rate, steps: steps)
     }
 
     /// Two layers; the features that the strategies see are those of the hidden one.
@@ -138,7 +138,25 @@ public struct HeadLearner: QueryLearner {
     }
 
     public func test(_ opinion: Opinion) -> [Float] {
-        noGradient { opinion.network.upper(opinion.network.features(testing)).softmax().floats() }
+        guard let testing else { return [] }
+        return noGradient { opinion.network.upper(opinion.network.features(testing)).softmax().floats() }
+    }
+
+    /// The share of these labels that a network finds which was not shown them: in each of `folds` parts by a network
+    /// trained on the others (cross-validation). Stops for fewer samples than parts.
+    public func agreement(_ labelled: [(sample: Int, label: Int)], folds: Int = 5, random: RandomSource) -> Double {
+        require(folds >= 2 && labelled.count >= folds, "HeadLearner: \(folds) folds of \(labelled.count) samples")
+        let fold = OutOfFold.assignment(labelled.map(\.label), folds: folds, random: random.stream("folds"))
+        var right = 0
+        for part in 0..<folds {
+            let held = labelled.indices.filter { fold[$0] == part }.map { labelled[$0] }
+            let network = train(
+                labelled.indices.filter { fold[$0] != part }.map { labelled[$0] }, random: random.at(part))
+            let x = pool.indexSelect(axis: 0, held.map(\.sample))
+            let scores = noGradient { network.upper(network.features(x)).floats() }
+            right += zip(Metrics.predictions(scores: scores, classes: classes), held).count { $0 == $1.label }
+        }
+        return Double(right) / Double(labelled.count)
     }
 }
 

@@ -96,7 +96,7 @@ public protocol QueryOpinion {
 
 extension QueryOpinion {
     /// A score of one sample's probabilities, as one of its index.
-    func rows(_ score: @escaping ([Double]) -> Double) -> (Int) -> Double {
+    public func rows(_ score: @escaping ([Double]) -> Double) -> (Int) -> Double {
         { sample in score(probabilities[(sample * classes)..<((sample + 1) * classes)].map(Double.init)) }
     }
 
