@@ -46,7 +46,10 @@ let package = Package(
             dependencies: ["FledgeCore", "FledgeNN", "FledgeData", "FledgeTrain", "FledgeModels", "FledgeMethods"]),
         .target(
             name: "FledgeTrack",
-            dependencies: ["FledgeCore", "FledgeTrain", .product(name: "GRDB", package: "GRDB.swift")]),
+            dependencies: [
+                "FledgeCore", "FledgeData", "FledgeTrain", .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "GRDB", package: "GRDB.swift"),
+            ]),
         .executableTarget(
             name: "FledgeCLI",
             dependencies: ["Fledge", "FledgeTrack", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
@@ -69,7 +72,10 @@ let package = Package(
             name: "ModelTests", dependencies: ["FledgeModels", "FledgeData", "FledgeTesting"],
             resources: [.copy("Fixtures")]),
         .testTarget(
-            name: "TrackTests", dependencies: ["FledgeTrack", "FledgeTesting"],
+            name: "TrackTests",
+            dependencies: [
+                "FledgeTrack", "FledgeData", "FledgeTesting", .product(name: "GRDB", package: "GRDB.swift"),
+            ],
             resources: [.copy("Golden")]),
         .testTarget(
             name: "FuzzTests", dependencies: ["FledgeFuzzing", "FledgeTesting"],

@@ -5,7 +5,7 @@ import GRDB
 /// `fledge.db`: what the run folders of a project say, as SQL tables. It holds nothing of its own: it can be deleted
 /// at any time and is made again from the folders. The tables are a public format; see `schema`.
 ///
-/// All use of the SQL library is in this file.
+/// All use of the SQL library for runs is in this file.
 final class RunDatabase {
     private let queue: DatabaseQueue
     /// Why it is not the file that was asked for; nil where it is.
