@@ -35,7 +35,7 @@ test-onednn3: setup ## Run the engine's tests against oneDNN 3 (fetches it from 
 
 study-durability: setup ## Kill, tear and flip at length: the figures of Docs/Reliability.md
 	FLEDGE_STUDY=1 SWIFT_BACKTRACE=enable=no swift test $(SWIFT_FLAGS) --disable-swift-testing \
-		--filter 'CheckpointDiskTests|DurabilityTests|ResumeTests|NumericGuardTests'
+		--filter 'CheckpointDiskTests|DurabilityTests|LabelPageTests|ResumeTests|NumericGuardTests'
 
 study-selfsupervised: build ## Train every self-supervised method on DATA (digits) and measure its features: hours
 	Scripts/setup.sh python3

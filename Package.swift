@@ -59,7 +59,14 @@ let package = Package(
             ]),
         .executableTarget(
             name: "FledgeCLI",
-            dependencies: ["Fledge", "FledgeTrack", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+            dependencies: [
+                "Fledge", "FledgeTrack", "FledgeServe",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            resources: [
+                .embedInCode("Label/Page/label.html"), .embedInCode("Label/Page/label.css"),
+                .embedInCode("Label/Page/label.js"),
+            ]),
 
         // The program of the README.
         .executableTarget(name: "Quickstart", dependencies: ["Fledge"], path: "Examples/Quickstart"),
@@ -88,7 +95,7 @@ let package = Package(
             name: "FuzzTests", dependencies: ["FledgeFuzzing", "FledgeTesting"],
             resources: [.copy("Corpus")]),
         .testTarget(name: "MethodTests", dependencies: ["Fledge", "FledgeTesting"]),
-        .testTarget(name: "CLITests", dependencies: ["Fledge", "FledgeCLI", "FledgeTesting"]),
+        .testTarget(name: "CLITests", dependencies: ["Fledge", "FledgeTrack", "FledgeCLI", "FledgeTesting"]),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .gnu11,

@@ -23,7 +23,9 @@ struct FledgeCommand: ParsableCommand {
         groupedSubcommands: [
             CommandGroup(
                 name: "Learn",
-                subcommands: [LearnCommand.self, Train.self, ActiveCommand.self, Resume.self, Replay.self]),
+                subcommands: [
+                    LearnCommand.self, Train.self, LabelCommand.self, ActiveCommand.self, Resume.self, Replay.self,
+                ]),
             CommandGroup(name: "Use what was learned", subcommands: [Evaluate.self, Embed.self, Predict.self]),
             CommandGroup(
                 name: "Look around",

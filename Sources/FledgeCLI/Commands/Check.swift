@@ -24,6 +24,12 @@ extension DataCommand {
 
         @OptionGroup var output: OutputOptions
 
+        func validate() throws {
+            if reading.labels != nil {
+                throw ValidationError("`data check` looks at the labels that the data have; leave --labels out")
+            }
+        }
+
         func run() throws {
             let findings = try DataCheck.run(data, options: reading.settings.options())
             if output.json {

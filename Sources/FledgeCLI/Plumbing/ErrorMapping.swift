@@ -1,4 +1,5 @@
 import Fledge
+import FledgeServe
 import FledgeTrack
 import Foundation
 
@@ -16,6 +17,20 @@ extension TrackError: ExitCoded {
     var exitStatus: ExitStatus {
         if case .cannotRemove = self { .outOfResources } else { .usage }
     }
+}
+
+extension LabelError: ExitCoded {
+    var exitStatus: ExitStatus {
+        switch self {
+        case .notABook, .otherData: .badData
+        case .unwritable: .outOfResources
+        default: .usage
+        }
+    }
+}
+
+extension ServeError: ExitCoded {
+    var exitStatus: ExitStatus { .usage }
 }
 
 extension StorageError: ExitCoded {

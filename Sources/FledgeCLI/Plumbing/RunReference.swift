@@ -1,5 +1,6 @@
 import ArgumentParser
 import Fledge
+import FledgeTrack
 import Foundation
 
 /// A run as it is named on the command line: its folder, or the model file itself.
@@ -77,6 +78,12 @@ struct ReadingOptions: ParsableArguments {
     @Option(help: ArgumentHelp("A column of a table to leave out.", valueName: "name"))
     var dropColumn: [String] = []
 
+    @Option(
+        help: ArgumentHelp(
+            "Labels of the training samples: a label book of `fledge label`, or a CSV file with the columns id (or "
+                + "file) and label, whose labels take the place of those of the data.", valueName: "file"))
+    var labels: String?
+
     @Option(help: "Share of the training samples that becomes the test split where there is none.")
     var holdOut: Double?
 
@@ -94,6 +101,7 @@ struct ReadingOptions: ParsableArguments {
         var settings = ReadingSettings()
         settings.labelColumn = labelColumn
         settings.dropColumns = dropColumn
+        settings.labels = labels
         settings.holdOut = holdOut
         settings.maximumDamaged = maximumDamaged
         return settings
@@ -108,11 +116,13 @@ struct ReadingOptions: ParsableArguments {
 struct ReadingSettings: Settings {
     var labelColumn: String?
     var dropColumns: [String] = []
+    var labels: String?
     var holdOut: Double?
     var maximumDamaged: Double?
 
     static let meanings = [
         "labelColumn": "the column of a table that holds the class", "dropColumns": "columns that are left out",
+        "labels": "a label book or CSV file whose labels the training samples have",
         "holdOut": "share of the training samples that becomes the test split",
         "maximumDamaged": "share of the image files that may be damaged",
     ]
@@ -121,7 +131,9 @@ struct ReadingSettings: Settings {
     ///   - seed: of the held-out part.
     ///   - input: of a network that is there already: images are brought to its channels.
     func open(_ data: String, seed: Int = 0, for input: InputSpec? = nil) throws -> OpenedData {
-        try DataSource.open(data, options: options(seed: seed, for: input))
+        var options = options(seed: seed, for: input)
+        if let labels { options.labels = try LabelBook.isDatabase(labels) ? .init(book: labels) : .read(labels) }
+        return try DataSource.open(data, options: options)
     }
 
     func options(seed: Int = 0, for input: InputSpec? = nil) -> DataOptions {
