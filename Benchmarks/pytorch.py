@@ -56,9 +56,11 @@ class ResNet18(nn.Module):
 
 
 class SmallConv(nn.Module):
-    def __init__(self, classes=10):
+    """Fledge's `small-conv`: [N, channels, H, W] to features [N, 256]."""
+
+    def __init__(self, channels=3):
         super().__init__()
-        layers, inputs = [], 3
+        layers, inputs = [], channels
         for index, width in enumerate([32, 64, 128, 256]):
             layers += [
                 nn.Conv2d(inputs, width, 3, 1 if index == 0 else 2, 1, bias=False),
@@ -67,10 +69,9 @@ class SmallConv(nn.Module):
             ]
             inputs = width
         self.layers = nn.Sequential(*layers)
-        self.fc = nn.Linear(256, classes)
 
     def forward(self, x):
-        return self.fc(self.layers(x).mean((2, 3)))
+        return self.layers(x).mean((2, 3))
 
 
 def training(network, optimizer, x, loss):
@@ -105,7 +106,7 @@ def small_conv(setting):
     def optimizer(parameters, fused):
         return torch.optim.AdamW(parameters, lr=1e-3, weight_decay=0.01, fused=fused)
 
-    return image_training(SmallConv(), 256, optimizer, setting)
+    return image_training(nn.Sequential(SmallConv(), nn.Linear(256, 10)), 256, optimizer, setting)
 
 
 def transformer(setting):
