@@ -234,8 +234,7 @@ public enum Inference {
         guard found == input.shape else { throw InputMismatch(expected: input.shape, found: found) }
         let loader = Loader(
             dataset, batchSize: batchSize, views: [view ?? input.plainView], seed: seed, shuffle: false,
-            remainder: .keep,
-            workers: 1)
+            remainder: .keep, workers: 1)
         let stream = loader.epoch(0)
         while let batch = try stream.next() { body(batch) }
     }

