@@ -63,10 +63,12 @@ final class ClusteringLearningTests: XCTestCase {
         XCTAssertTrue(plain.warnings.contains { $0.contains("collapse") }, "\(plain)")
     }
 
-    func testDeepClusterNeedsItsClusters() throws {
+    /// Learned from its clusters, and from clusters dealt out at random.
+    private func deepCluster(newHeads: Bool) throws -> (whole: Outcome, shuffled: Outcome) {
         var config = DeepCluster.Config()
         config.batchSize = 64
         config.training.steps = 150
+        config.reinitializedHead = newHeads
         let whole = try run(DeepCluster(config)) { DeepCluster.Task(config, $0) }
         config.training.steps = 75
         let shuffled = try run(DeepCluster(config)) { DeepCluster.Task(config, $0, shuffled: true) }
@@ -74,22 +76,17 @@ final class ClusteringLearningTests: XCTestCase {
         XCTAssertGreaterThan(whole.accuracy, untrained + 0.03)
         XCTAssertEqual(whole.warnings, [])
         XCTAssertLessThan(shuffled.accuracy, untrained + 0.015)
+        return (whole, shuffled)
+    }
+
+    func testDeepClusterNeedsItsClusters() throws {
+        let shuffled = try deepCluster(newHeads: false).shuffled
         XCTAssertTrue(shuffled.warnings.contains { $0.contains("nothing was learned") }, "\(shuffled)")
     }
 
     /// The first version, with a new classifier at each epoch.
     func testDeepClusterWithNewHeadsNeedsItsClusters() throws {
-        var config = DeepCluster.Config()
-        config.batchSize = 64
-        config.training.steps = 150
-        config.reinitializedHead = true
-        let whole = try run(DeepCluster(config)) { DeepCluster.Task(config, $0) }
-        config.training.steps = 75
-        let shuffled = try run(DeepCluster(config)) { DeepCluster.Task(config, $0, shuffled: true) }
-        let untrained = try Self.untrained.get()
-        XCTAssertGreaterThan(whole.accuracy, untrained + 0.03)
-        XCTAssertEqual(whole.warnings, [])
-        XCTAssertLessThan(shuffled.accuracy, untrained + 0.015)
+        let (whole, shuffled) = try deepCluster(newHeads: true)
         XCTAssertGreaterThan(whole.logs["nmi"]!, shuffled.logs["nmi"]! + 0.3, "clusters that keep their members")
     }
 

@@ -45,10 +45,11 @@ public enum QueryStrategy: String, Codable, Sendable, CaseIterable {
                 count, of: candidates, opinion.each(try opinion.committeeDraws(random: random), Acquisition.bald))
         case .multiView:
             let isContended = opinion.each(try opinion.halfDraws(random: random.stream("halves"))) { halves in
-                Set(halves.map { half in half.indices.max { half[$0] < half[$1] } }).count > 1 ? 1 : 0
+                Set(halves.map { half in half.indices.max { half[$0] < half[$1] } }).count > 1
             }
-            let mixed = random.permutation(candidates.count).map { candidates[$0] }
-            return Array((mixed.filter { isContended($0) > 0 } + mixed.filter { isContended($0) == 0 }).prefix(count))
+            let mixed = Dictionary(
+                grouping: random.permutation(candidates.count).map { candidates[$0] }, by: isContended)
+            return Array(((mixed[true] ?? []) + (mixed[false] ?? [])).prefix(count))
         case .aift:
             let views = try opinion.viewDraws(random: random)
             return highest(
@@ -101,7 +102,7 @@ extension QueryOpinion {
     }
 
     /// A score of what several draws say of one sample, as one of its index.
-    func each(_ draws: [[Float]], _ score: @escaping ([[Double]]) -> Double) -> (Int) -> Double {
+    func each<Score>(_ draws: [[Float]], _ score: @escaping ([[Double]]) -> Score) -> (Int) -> Score {
         { sample in
             score(draws.map { $0[(sample * classes)..<((sample + 1) * classes)].map(Double.init) })
         }

@@ -11,7 +11,7 @@ public final class Profiler {
     public struct Event: Sendable, Equatable {
         /// Of the operation; nil for the whole part.
         public let operation: String?
-        /// Data, forward, backward, optimizer or average.
+        /// `data`, `forward`, `backward`, `gradient norm`, `optimizer` or `averages`.
         public let part: String
         /// Since the first event.
         public let start: Double
@@ -136,7 +136,7 @@ public final class Profiler {
         struct Entry: Encodable {
             let name: String, cat: String, ph = "X"
             let ts: Double, dur: Double
-            let pid = 1, tid: Int
+            let pid = 1, tid = 1
             let args: [String: String]
         }
         let encoder = JSONEncoder()
@@ -144,7 +144,6 @@ public final class Profiler {
         let entries = events.map { event in
             Entry(
                 name: event.operation ?? event.part, cat: event.part, ts: event.start * 1e6, dur: event.seconds * 1e6,
-                tid: 1,
                 args: ["bytes": "\(event.bytes)"].merging(
                     event.shape.isEmpty ? [:] : ["shape": "\(event.shape)"]
                 ) { $1 })
