@@ -88,6 +88,10 @@ extension FuzzReader {
             let votes = try Votes.read(try Self.file("v.csv", bytes), ids: ["a", "b"], classNames: [])
             precondition(votes.count == 2 && votes.classes > 1)
         },
+        FuzzReader("tags", longest: 1024, seeds: Seeds.tags) { bytes in
+            let tags = try Tags.read(try Self.file("t.csv", bytes), ids: ["a", "b"])
+            precondition(tags.ofSample.count == 2 && tags.counts.allSatisfy { $0 > 0 })
+        },
         FuzzReader("labels", longest: 1024, seeds: Seeds.labels) { bytes in
             let labels = try GivenLabels.read(try Self.file("l.csv", bytes))
             // What is taken is what would be written.

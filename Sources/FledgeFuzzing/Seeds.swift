@@ -75,6 +75,10 @@ public enum Seeds {
         ["id,one,two\nb,x,\na,-1,y\n", "one;two\nx;x\n;\"y\"\n"].map { Array($0.utf8) }
     }
 
+    @Sendable static func tags() -> [[UInt8]] {
+        ["id,tags\na,#x y\nb,y\n", "file;tags\nb;\"#Z;y\"\n"].map { Array($0.utf8) }
+    }
+
     @Sendable static func labels() -> [[UInt8]] {
         ["id,label\na,x\nb,y\n", "label;file\n\"x;\"\"y\";a.png\n;b.png\n"].map { Array($0.utf8) }
     }

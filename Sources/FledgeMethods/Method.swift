@@ -24,6 +24,8 @@ public struct MethodInfo: Codable, Sendable, Hashable {
         case colour
         /// A file of what several sources say of the samples.
         case votes
+        /// A file of words that people put to the samples.
+        case tags
     }
 
     /// The paper's name, lower case with hyphens.

@@ -13,7 +13,7 @@ public enum MethodError: ExplainedError, Equatable {
     case needsNetwork(String, like: String)
     /// A second network of this name cannot take the weights of the first.
     case notTheRegisteredNetwork(String)
-    /// Pictures of this side cannot be cut into so many rows of patches.
+    /// Pictures of this side, or rows of this length, cannot be cut into so many pieces.
     case patchesTooSmall(String, grid: Int, side: Int)
 
     public var what: String {
@@ -33,7 +33,7 @@ public enum MethodError: ExplainedError, Equatable {
         case .needsImages: "its views are made of pictures, and these samples are rows of numbers"
         case .needsLabels: "no sample has a label"
         case .patchesTooSmall(_, let grid, let side):
-            "\(grid) rows of patches that overlap by half would be smaller than 4 pixels in pictures of \(side)"
+            "\(grid) pieces that overlap by half along \(side) pixels or numbers would be shorter than 4"
         case .needsColour: "it learns from red, green and blue, and these samples have other channels"
         case .picturesTooSmall(_, let side, let least):
             "it cuts pictures up, which takes \(least) pixels at least, and these have \(side)"
@@ -53,7 +53,7 @@ public enum MethodError: ExplainedError, Equatable {
         case .needsNetwork(_, let like): "leave --model out, or give --model \(like)"
         case .needsLabels: "label some samples, or use a self-supervised method such as simclr"
         case .patchesTooSmall(_, _, let side):
-            side >= 6 ? "set grid to \(side / 2 - 1) or less" : "use another method; these pictures are too small"
+            side >= 6 ? "set grid to \(side / 2 - 1) or less" : "use another method; these samples are too small"
         case .notTheRegisteredNetwork: "make the backbone with Models.make, or register it"
         }
     }

@@ -36,6 +36,7 @@ public enum Methods {
         MethodEntry(RelativePatch.self),
         MethodEntry(Jigsaw.self),
         MethodEntry(Exemplar.self),
+        MethodEntry(Counting.self),
 
         MethodEntry(PseudoLabel.self),
         MethodEntry(PiModel.self),
@@ -46,8 +47,10 @@ public enum Methods {
         MethodEntry(MixMatch.self),
         MethodEntry(FixMatch.self),
         MethodEntry(S4L.self),
+        MethodEntry(M2.self),
 
         MethodEntry(NoisyStudent.self),
+        MethodEntry(BillionScale.self),
         MethodEntry(Distillation.self),
         MethodEntry(CoTraining.self),
         MethodEntry(DeepCoTraining.self),
@@ -59,6 +62,7 @@ public enum Methods {
         MethodEntry(ElkanNoto.self),
         MethodEntry(TwoStep.self),
         MethodEntry(WeakLabels.self),
+        MethodEntry(Hashtags.self),
     ]
 
     /// - Throws: `MethodError.unknown` with the nearest names.

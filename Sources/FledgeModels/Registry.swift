@@ -15,6 +15,11 @@ public enum Models {
             input: .image, standardShape: [32, 32, 3], parameters: 388_896
         ) { shape, random in SmallConv(channels: shape[2], random: &random) },
         ModelEntry(
+            "small-conv-1d", "four convolutions along a row of numbers: for sounds and other sequences",
+            paper: "van den Oord et al. 2018, Representation learning with contrastive predictive coding",
+            input: .row, standardShape: [64], parameters: 345_280
+        ) { _, random in SmallConv1d(random: &random) },
+        ModelEntry(
             "raw", "no network: the values of the sample themselves", paper: "a baseline", input: .table,
             standardShape: [64], parameters: 0
         ) { shape, _ in RawValues(shape.reduce(1, *)) },
@@ -101,6 +106,8 @@ public struct ModelEntry: Sendable {
         case image
         /// Numbers of any shape.
         case table
+        /// One row of numbers, in an order that means something.
+        case row
     }
 
     /// What `fledge train --model` calls it.
@@ -140,6 +147,11 @@ public struct ModelEntry: Sendable {
                 model: name, shape: inputShape,
                 reason: "it needs images [height, width, channels] of 1, 3 or 4 channels",
                 advice: "use 'mlp' for data of other shapes")
+        }
+        if input == .row, inputShape.count != 1 {
+            throw .unsupportedInput(
+                model: name, shape: inputShape, reason: "it reads rows of numbers",
+                advice: "use 'small-conv' for images")
         }
         return try build(inputShape, &random)
     }

@@ -224,6 +224,9 @@ struct BadInput {
             BadInput("no positive class", 2, says: "which class is the positive one", "positive=NAME") { folder in
                 ["train", "nnpu", "--data", try Samples.shared.get().images, "--out", folder.path + "/run"]
             },
+            BadInput("no tags", 2, says: "no tags to learn from") { folder in
+                ["train", "hashtags", "--data", "digits", "--out", folder.path + "/run"]
+            },
             BadInput("no votes", 2, says: "no votes to learn from") { folder in
                 ["train", "label-model", "--data", try Samples.shared.get().images, "--out", folder.path + "/run"]
             },

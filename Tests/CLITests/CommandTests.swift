@@ -150,8 +150,10 @@ final class CommandTests: XCTestCase {
             let run = folder.path + "/" + info.name
             let fields = Set(try Methods.entry(named: info.name).fields().map(\.name))
             // What every method gets of these that it has.
-            let settings = ["training.steps=2", "batchSize=4", "positive=0", "votes=\(samples.votes)"]
-                .filter { fields.contains(String($0.prefix { $0 != "=" })) }
+            let settings = [
+                "training.steps=2", "batchSize=4", "positive=0", "votes=\(samples.votes)", "tags=\(samples.tags)",
+            ]
+            .filter { fields.contains(String($0.prefix { $0 != "=" })) }
             let result = try CommandLineTool.run(
                 ["train", info.name, "--data", data, "--out", run, "--json"] + settings.flatMap { ["--set", $0] })
             XCTAssertEqual(result.status, 0, "\(info.name): \(result.error)")

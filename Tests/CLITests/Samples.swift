@@ -17,6 +17,8 @@ final class Samples: Sendable {
     var colours: String { folder.path + "/colours" }
     /// What three sources say of the training pictures of `images`, one of them wrong now and then.
     var votes: String { folder.path + "/votes.csv" }
+    /// The same.
+    var tags: String { folder.path + "/tags.csv" }
     /// A run of `train supervised` on `images`, of two steps.
     var run: String { folder.path + "/supervised" }
     /// A run of `train simclr` on `images`, of two steps.
@@ -41,6 +43,8 @@ final class Samples: Sendable {
                 try ImageCodec.png(ImageBuffer(width: 8, height: 8, channels: 3, pixels: pixels)))
         }
         let votes = (0..<24).map { i in "\(i % 2),\(i % 2),\(i % 5 == 0 ? 1 - i % 2 : i % 2)" }
+        let tags = (0..<24).map { i in i % 2 == 0 ? "#even" : "odd \(i % 3)" }
+        try folder.write("tags.csv", "tags\n" + tags.joined(separator: "\n") + "\n")
         try folder.write("votes.csv", "a,b,c\n" + votes.joined(separator: "\n") + "\n")
         for (method, run) in [("supervised", run), ("simclr", features)] {
             let result = try CommandLineTool.run(

@@ -19,9 +19,9 @@ final class ClusteringLearningTests: XCTestCase {
 
     /// Trains a task and looks at its features: by neighbours, and by their health.
     private func run<M: Pretraining>(
-        _ method: M, _ make: (LearningContext) throws -> M.Task
+        _ method: M, on given: LearningContext? = nil, _ make: (LearningContext) throws -> M.Task
     ) throws -> Outcome {
-        let context = try Digits.context(perClass: 10)
+        let context = try given ?? Digits.context(perClass: 10)
         let task = try make(context)
         let trained = try context.pretrain(
             task, method.training, title: M.info.name, groups: method.groups(task))
@@ -147,6 +147,24 @@ final class ClusteringLearningTests: XCTestCase {
         XCTAssertLessThan(unpaired.logs["accuracy"]!, 0.05)
     }
 
+    /// Digits as sequences of 64 numbers, line by line.
+    func testCPCOfSequencesNeedsItsSequences() throws {
+        func context() throws -> LearningContext {
+            try Digits.context(perClass: 10, model: "small-conv-1d", asRows: true)
+        }
+        var config = CPC.Config()
+        config.training.steps = 200
+        let whole = try run(CPC(config), on: context()) { try CPC.Task(config, $0) }
+        config.training.steps = 75
+        let unpaired = try run(CPC(config), on: context()) { try CPC.Task(config, $0, paired: false) }
+        let untrained = try Digits.untrained("small-conv-1d", asRows: true)
+        XCTAssertGreaterThan(whole.accuracy, untrained + 0.06)
+        XCTAssertEqual(whole.warnings, [])
+        XCTAssertLessThan(unpaired.accuracy, untrained + 0.04)
+        XCTAssertGreaterThan(whole.logs["accuracy"]!, 0.3)
+        XCTAssertLessThan(unpaired.logs["accuracy"]!, 0.05)
+    }
+
     func testTransitiveInvarianceNeedsItsNeighbours() throws {
         var config = TransitiveInvariance.Config()
         config.training.steps = 200
@@ -217,11 +235,15 @@ final class ClusteringLearningTests: XCTestCase {
         XCTAssertNil(PatchGrid(4, side: 8))
         XCTAssertNil(PatchGrid(1, side: 8))
         let picture = Tensor((0..<64).map(Float.init), shape: [1, 8, 8, 1])
-        let patches = try XCTUnwrap(PatchGrid(3, side: 8)).patches(of: concatenate([picture, picture + 100]))
+        let patches = try XCTUnwrap(PatchGrid(3, side: 8)).pieces(of: concatenate([picture, picture + 100]))
         XCTAssertEqual(patches.shape, [18, 4, 4, 1])
         // In row 1, column 2: of the first picture, then of the second.
         XCTAssertEqual(patches[10, 0, 0, 0].item(), 2 * 8 + 4)
         XCTAssertEqual(patches[11, 0, 0, 0].item(), 120)
+        let line = Tensor((0..<8).map(Float.init), shape: [1, 8])
+        let stretches = try XCTUnwrap(PatchGrid(3, side: 8)).pieces(of: concatenate([line, line + 100]))
+        XCTAssertEqual(stretches.shape, [6, 4])
+        XCTAssertEqual(stretches[3].floats(), [102, 103, 104, 105])
 
         let context = try Digits.context(perClass: 2, samples: 100)
         XCTAssertThrowsError(try Methods.entry(named: "cpc").make(nil, ["grid=5"]).method.learn(context)) {
@@ -229,9 +251,9 @@ final class ClusteringLearningTests: XCTestCase {
         }
         // Networks that take no other size see patches scaled up.
         XCTAssertTrue(context.takes(side: 4))
-        for (model, scales) in [("mlp", true), ("raw", true)] {
-            let context = try Digits.context(perClass: 2, samples: 100, model: model)
-            XCTAssertEqual(context.takes(side: 4), !scales, model)
+        for (model, rows) in [("mlp", false), ("raw", false), ("mlp", true)] {
+            let context = try Digits.context(perClass: 2, samples: 100, model: model, asRows: rows)
+            XCTAssertFalse(context.takes(side: 4), model)
             let method = try Methods.entry(named: "cpc").make(nil, ["batchSize=8", "training.steps=2"]).method
             XCTAssertEqual(try method.learn(context).steps, 2)
         }

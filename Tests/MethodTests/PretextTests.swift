@@ -127,6 +127,17 @@ final class PretextTests: XCTestCase {
     }
 
     /// All different, far from each other, and each the farthest from those before it.
+    /// Networks that take no other size see pieces scaled up.
+    func testPiecesForNetworksOfOneSize() throws {
+        for model in ["mlp", "vit-mini"] {
+            for name in ["relative-patch", "jigsaw", "counting"] {
+                let context = try Digits.context(perClass: 2, samples: 100, model: model)
+                let method = try Methods.entry(named: name).make(nil, ["batchSize=8", "training.steps=2"]).method
+                XCTAssertEqual(try method.learn(context).steps, 2, "\(name) on \(model)")
+            }
+        }
+    }
+
     func testPermutationsAreDistant() {
         var random = RandomSource(seed: 1)
         let chosen = distantPermutations(24, random: &random)
@@ -171,6 +182,35 @@ final class PretextTests: XCTestCase {
         XCTAssertEqual(whole.warnings, [])
         let broken = try run(mismatched: true)
         XCTAssertTrue(broken.warnings.contains { $0.hasPrefix("nothing was learned") }, "\(broken.warnings)")
+    }
+
+    // MARK: Counting
+
+    func testCountingLoss() {
+        // With this margin one picture's counts are too near to those of the next.
+        checkLoss([.za, .zb], value: 0.876288, gradients: [(3.329589, -0.305019), (3.383639, 0.065819)]) {
+            countingLoss($0[0], $0[1], margin: 5)
+        }
+        // Who counts nothing, or the same everywhere, pays the margin.
+        XCTAssertEqual(countingLoss(.zeros([4, 3]), .zeros([4, 3]), margin: 5).item(), 5)
+    }
+
+    /// A whole has as much of everything as its quarters; where they are another picture's, nothing can be counted.
+    func testCounting() throws {
+        func run(_ steps: Int, mismatched: Bool) throws -> Trained {
+            var config = Counting.Config()
+            config.batchSize = 32
+            config.training.steps = steps
+            return try learn(config.training, size: 16, linear: true) {
+                try Counting.Task(config, $0, mismatched: mismatched)
+            }
+        }
+        let untrained = try Scenes.untrained(size: 16, linear: true)
+        let whole = try run(500, mismatched: false), broken = try run(150, mismatched: true)
+        XCTAssertGreaterThan(whole.accuracy, untrained + 0.03)
+        XCTAssertEqual(whole.warnings, [])
+        XCTAssertLessThan(broken.accuracy, whole.accuracy - 0.03)
+        assertNothingLearned(broken)
     }
 
     // MARK: Exemplars

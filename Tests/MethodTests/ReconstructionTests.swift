@@ -248,8 +248,8 @@ extension Digits {
     }
 
     /// The vote of neighbours by a network that was never trained, with the statistics of the data.
-    static func untrained(_ model: String = "small-conv") throws -> Double {
-        let context = try context(perClass: 10, model: model)
+    static func untrained(_ model: String = "small-conv", asRows: Bool = false) throws -> Double {
+        let context = try context(perClass: 10, model: model, asRows: asRows)
         try Inference.adaptStatistics(context.backbone, context.data.dataset, input: context.input, seed: 0)
         return try neighbours(context)
     }

@@ -51,6 +51,14 @@ final class SelfTrainingTests: XCTestCase {
         XCTAssertEqual(table.mostConfident(1, of: [3, 2]), [2: 0])
     }
 
+    /// Every class gets its samples, however unsure; one that is among the likeliest of two classes may go to both.
+    func testHighestRanked() {
+        let table = AnswerTable([0.7, 0.2, 0.1, 0.6, 0.3, 0.1, 0.5, 0.1, 0.4, 0.5, 0.1, 0.4], classes: 3)
+        XCTAssertEqual(table.highestRanked(2, of: [0, 1, 2, 3], bestClasses: 1), [[0, 1], [], []])
+        XCTAssertEqual(table.highestRanked(1, of: [0, 1, 2, 3], bestClasses: 2), [[0], [1], [2]])
+        XCTAssertEqual(table.highestRanked(3, of: [3, 2, 1], bestClasses: 2), [[1, 2, 3], [1], [2, 3]])
+    }
+
     func testAutoSSLIsSafe() {
         typealias Trial = AutoSSL.Trial
         func trial(_ candidate: AutoSSL.Candidate?, right: Int, margin: Double) -> Trial {

@@ -258,6 +258,30 @@ final class SemiSupervisedLearningTests: XCTestCase {
         XCTAssertGreaterThan(whole, try Self.supervised.get() + 0.01)
     }
 
+    /// A teacher that ranks other samples teaches nothing; nor do words that belong to other samples.
+    func testBillionScale() throws {
+        var config = BillionScale.Config()
+        (config.batchSize, config.training.steps) = (32, 300)
+        let whole = try accuracy(BillionScale(config).learn(Digits.context(perClass: 2)))
+        let broken = try accuracy(
+            BillionScale(config).learn(Digits.context(perClass: 2)) { table in
+                AnswerTable(Array(table.values[20000...] + table.values[..<20000]), classes: 10)
+            })
+        XCTAssertGreaterThan(whole, broken + 0.03)
+        XCTAssertGreaterThan(whole, try Self.supervised.get() + 0.01)
+    }
+
+    func testHashtags() throws {
+        func run(spoilt: Bool) throws -> Double {
+            var config = Hashtags.Config()
+            (config.tags, config.batchSize, config.training.steps) = (try Digits.tags(spoilt: spoilt), 32, 200)
+            return try accuracy(Hashtags(config).learn(Digits.context(perClass: 2)))
+        }
+        let (whole, spoilt) = (try run(spoilt: false), try run(spoilt: true))
+        XCTAssertGreaterThan(whole, spoilt + 0.05)
+        XCTAssertGreaterThan(whole, try Self.supervised.get() + 0.03)
+    }
+
     /// From pretrained features, as the paper has it. Of a teacher whose answers are about other samples nothing is left.
     func testDistillation() throws {
         var simclr = SimCLR.Config()

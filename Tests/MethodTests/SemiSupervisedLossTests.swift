@@ -97,6 +97,17 @@ final class SemiSupervisedLossTests: XCTestCase {
         XCTAssertEqual(21.767458 - 16 * predictionEntropy(b.exact * 0.25).item(), 0.400369, accuracy: 1e-6)
     }
 
+    /// q = softmax(A), bounds B + 3. What is least is the free energy of the bounds, where q is what they say.
+    func testUnlabelledBound() {
+        let bounds = Table(3, 4) { 3 + 2 * sin(2 + 3 * $0 + 7 * $1) }
+        checkLoss([a, bounds], value: 2.449788, gradients: [(1.345139, 0.122519), (1, 0.103875)]) {
+            unlabelledBound($0[0], bounds: $0[1])
+        }
+        let least = -(bounds.exact * -1).exp().sum(axis: 1).log().mean().item()
+        XCTAssertEqual(least, 0.975520, accuracy: 1e-6)
+        XCTAssertEqual(unlabelledBound(bounds.exact * -1, bounds: bounds.exact).item(), least, accuracy: 1e-9)
+    }
+
     func testFixMatchGradient() {
         checkLoss([a, b], value: 0.575826, gradients: [(0.745357, -0.229458), nil]) {
             let guess = $0[1].detached().softmax()

@@ -46,4 +46,18 @@ final class SemiSupervisedTableTests: XCTestCase {
             XCTAssertGreaterThan(accuracy, 0.8, entry.info.name)
         }
     }
+
+    /// Classes that take no part in rebuilding teach nothing about the digits without labels.
+    func testM2() throws {
+        func run(_ weight: Double) throws -> Double {
+            var config = M2.Config()
+            (config.batchSize, config.unlabelledRatio, config.unlabelledWeight) = (32, 4, weight)
+            config.training.steps = 400
+            let context = try Digits.context(perClass: 2, model: "mlp", asRows: true)
+            let model = try M2(config).learn(context).model
+            return try Digits.accuracy(model.probabilities(of: Digits.test(context)))
+        }
+        let (whole, labelsAlone) = (try run(1), try run(0))
+        XCTAssertGreaterThan(whole, labelsAlone + 0.03)
+    }
 }

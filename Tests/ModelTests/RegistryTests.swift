@@ -148,8 +148,7 @@ final class RegistryTests: XCTestCase {
         XCTAssert("\(failure("transformer", [8])!)".contains("vit-tiny"), "no list of what there is")
         for (name, shape) in [
             ("resnet18", [10]), ("resnet18", [32, 32, 2]), ("vit-tiny", [5, 5, 3]), ("vit-tiny", [37, 37, 3]),
-            ("mlp", []),
-            ("mlp", [0]), ("small-conv", [0, 8, 1]),
+            ("mlp", []), ("mlp", [0]), ("small-conv", [0, 8, 1]), ("small-conv-1d", [8, 8, 1]),
         ] {
             guard case .unsupportedInput(let model, let stated, let reason, let advice) = failure(name, shape) else {
                 XCTFail("\(name) took \(shape)")

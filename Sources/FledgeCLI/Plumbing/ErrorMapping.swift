@@ -85,6 +85,10 @@ extension VotesError: ExitCoded {
     var exitStatus: ExitStatus { .usage }
 }
 
+extension TagsError: ExitCoded {
+    var exitStatus: ExitStatus { .usage }
+}
+
 extension ModelFileError: ExitCoded {
     var exitStatus: ExitStatus { .badModel }
 }

@@ -69,9 +69,6 @@ public struct LabellingFunction<Sample> {
 }
 
 extension Votes {
-    /// Columns that name the sample instead of being a source.
-    private static let idNames: Set<String> = ["id", "sample", "name", "file", "path"]
-
     /// Reads a table of votes: one column for each source, one row for each sample, and in each cell the name of a
     /// class, or nothing (or `-1`) where the source says nothing.
     ///
@@ -83,41 +80,9 @@ extension Votes {
     /// - Throws: `DataError` for a file that cannot be read, a class or sample that does not exist, a row too short or too
     ///   long, a sample with two rows, or a file without any vote.
     public static func read(_ path: String, ids: [String], classNames: [String]) throws -> Votes {
-        var reader = try CSVReader(path, options: DataOptions())
-        guard try reader.next() else { throw DataError.malformed(path: path, reason: "it is empty") }
-        let header = reader.texts
-        let hasIDs = idNames.contains(header[0].lowercased())
-        let sources = Array(header.dropFirst(hasIDs ? 1 : 0))
-        guard !sources.isEmpty else { throw DataError.malformed(path: path, reason: "it has no column of votes") }
-
-        let places = Dictionary(ids.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
-        var cells: [(sample: Int, texts: [String])] = []
-        var seen: [Int: Int] = [:]
-        while try reader.next() {
-            guard reader.count == header.count else {
-                throw DataError.mixedWidths(
-                    path: path, row: reader.line, found: reader.count, expected: header.count)
-            }
-            var sample = cells.count
-            if hasIDs {
-                guard let place = places[reader.text(0)] else {
-                    throw DataError.mismatch(
-                        path: path,
-                        reason: "row \(reader.line) is of sample '\(reader.text(0))', which the data do not have")
-                }
-                sample = place
-            }
-            if let before = seen.updateValue(reader.line, forKey: sample) {
-                throw DataError.mismatch(
-                    path: path, reason: "rows \(before) and \(reader.line) are of the same sample")
-            }
-            cells.append((sample, Array(reader.texts.dropFirst(hasIDs ? 1 : 0))))
-        }
-        guard hasIDs || cells.count == ids.count else {
-            throw DataError.mismatch(
-                path: path, reason: "it has \(cells.count) rows for \(ids.count) samples and no column 'id'")
-        }
-        return try votes(of: cells, count: ids.count, sources: sources, classNames: classNames, path: path)
+        let table = try SampleTable(path, ids: ids)
+        guard !table.columns.isEmpty else { throw DataError.malformed(path: path, reason: "it has no column of votes") }
+        return try votes(of: table.rows, count: ids.count, sources: table.columns, classNames: classNames, path: path)
     }
 
     private static func votes(

@@ -1,4 +1,5 @@
 import FledgeCore
+import FledgeModels
 
 /// Square pieces of pictures: one of each, exact.
 /// - Parameters:
@@ -58,5 +59,37 @@ struct TileGrid {
             }
             return crops(pictures, size: size, corners: corners)
         }
+    }
+}
+
+/// Brings pieces of samples to the size of whole ones, for networks that take no other.
+struct PieceScaling {
+    /// nil where the network takes pieces as they are.
+    private let shape: [Int]?
+
+    /// - Parameter side: of the pieces in pixels, or numbers of a row.
+    init(_ context: LearningContext, side: Int) {
+        shape = context.takes(side: side) ? nil : context.input.shape
+    }
+
+    /// - Parameter pieces: [N, side, side, C], or [N, side] of rows.
+    func callAsFunction(_ pieces: Tensor) -> Tensor {
+        guard let shape else { return pieces }
+        guard shape.count == 1 else { return pieces.resized(to: (shape[0], shape[1])) }
+        let lines = pieces.reshaped([pieces.shape[0], 1, pieces.shape[1], 1])
+        return lines.resized(to: (1, shape[0])).reshaped([pieces.shape[0], shape[0]])
+    }
+}
+
+extension LearningContext {
+    /// Whether the backbone takes pictures of another side, or rows of another length, as well: one made for them would
+    /// hold the same tensors.
+    func takes(side: Int) -> Bool {
+        var random = random("size")
+        let shape = input.isImage ? [side, side, input.channels] : [side]
+        guard let other = try? Models.make(modelName, inputShape: shape, random: &random) else { return false }
+        return backbone.featureCount == other.featureCount
+            && backbone.parameters().map { $0.name } == other.parameters().map { $0.name }
+            && zip(backbone.parameters(), other.parameters()).allSatisfy { $0.item.shape == $1.item.shape }
     }
 }

@@ -5,12 +5,13 @@ import FledgeNN
 import FledgeTrain
 import Foundation
 
-/// CPC: from the upper patches of a picture, recognise those below among the patches of all pictures (van den Oord et
-/// al. 2018, "Representation learning with contrastive predictive coding").
+/// CPC: from what came before, recognise what comes next among the pieces of all samples (van den Oord et al. 2018,
+/// "Representation learning with contrastive predictive coding").
 ///
-/// A picture is cut into `grid` x `grid` patches that overlap by half, as in the paper (7 x 7 of 64 pixels at 256). Each
-/// goes through the backbone; a recurrent network reads every column from the top, and a linear map for each distance
-/// predicts the rows below.
+/// A picture is cut into `grid` x `grid` patches that overlap by half, as in the paper (7 x 7 of 64 pixels at 256); a row
+/// of numbers, which is read as a sequence such as a sound, into `grid` stretches. Each goes through the backbone; a
+/// recurrent network reads every column from the top, or the sequence from its start, and a linear map for each distance
+/// predicts what follows.
 public struct CPC: Pretraining {
     /// The paper's for ImageNet: a grid of 7, five rows ahead.
     public struct Config: Settings {
@@ -26,10 +27,11 @@ public struct CPC: Pretraining {
         }
 
         public static let meanings = [
-            "batchSize": "pictures for each step",
-            "grid": "rows and columns of patches, which overlap by half; their size follows from the picture's",
-            "ahead": "how many rows below are predicted",
-            "contextSize": "width of the network that reads the rows above",
+            "batchSize": "samples for each step",
+            "grid":
+                "rows and columns of patches, or stretches of a sequence, which overlap by half; their size follows from the sample's",
+            "ahead": "how many rows below, or stretches to come, are predicted",
+            "contextSize": "width of the network that reads what came before",
         ]
 
         public static let ranges: [String: SettingRange] = [
@@ -40,9 +42,10 @@ public struct CPC: Pretraining {
 
     public static let info = MethodInfo(
         "cpc", .selfSupervised,
-        summary: "From the upper patches of a picture, recognise those below among the patches of all pictures.",
+        summary:
+            "From the upper patches of a picture, or the start of a sequence, recognise what follows among all others.",
         paper: "van den Oord et al. 2018, Representation learning with contrastive predictive coding",
-        needs: [.unlabelled, .images])
+        needs: [.unlabelled])
 
     let config: Config
     public init(_ config: Config) { self.config = config }
@@ -53,55 +56,58 @@ public struct CPC: Pretraining {
     public final class Task: PretrainingTask {
         public let backbone: any Backbone
         let reader: GRU
-        /// W_k of the paper, from the context to the features of a patch k + 1 rows below.
+        /// W_k of the paper, from the context to the features of a piece k + 1 places on.
         let predictors: [Linear]
         public let feeds: [Feed]
         public let ruler: LossRuler?
         private let grid: PatchGrid
-        /// Whether patches are scaled up to the pictures' size, for networks that take no other.
-        private let scales: Bool
+        /// How many sequences a sample gives.
+        private let columns: Int
+        private let scaling: PieceScaling
         private let paired: Bool
 
-        /// - Parameter paired: whether the patches to recognise are of the same picture; of the next one otherwise.
+        /// - Parameter paired: whether the pieces to recognise are of the same sample; of the next one otherwise.
         /// - Throws: `MethodError.patchesTooSmall`.
         init(_ config: Config, _ context: LearningContext, paired: Bool = true) throws {
-            guard let grid = PatchGrid(config.grid, side: context.input.size) else {
-                throw MethodError.patchesTooSmall(CPC.info.name, grid: config.grid, side: context.input.size)
+            let side = context.input.shape[0]
+            guard let grid = PatchGrid(config.grid, side: side) else {
+                throw MethodError.patchesTooSmall(CPC.info.name, grid: config.grid, side: side)
             }
             self.grid = grid
+            let columns = context.input.isImage ? grid.count : 1
+            self.columns = columns
             self.paired = paired
             backbone = context.backbone
-            scales = !context.takes(side: grid.patch)
+            scaling = PieceScaling(context, side: grid.patch)
             var random = context.random("reader")
             let width = context.backbone.featureCount
             reader = GRU(RecurrentSize(width, hidden: config.contextSize), random: &random)
             let ahead = min(config.ahead, config.grid - 1)
             predictors = (0..<ahead).map { _ in Linear(config.contextSize, width, bias: false, random: &random) }
             let views = [context.randomViews(config.views)[0]]
-            feeds = [Feed("pictures", from: .everything, batchSize: config.batchSize, views: views)]
+            feeds = [Feed("samples", from: .everything, batchSize: config.batchSize, views: views)]
             let batch = min(config.batchSize, context.data.dataset.count)
-            let chances = (1...ahead).map { log(Double(batch * config.grid * (config.grid - $0))) }
+            let chances = (1...ahead).map { log(Double(batch * columns * (config.grid - $0))) }
             ruler = LossRuler(
-                uninformative: chances.reduce(0, +) / Double(ahead), formula: "ln(patches to choose from)")
+                uninformative: chances.reduce(0, +) / Double(ahead), formula: "ln(pieces to choose from)")
         }
 
         public func step(_ batches: [String: TrainingBatch], _ context: StepContext) throws -> StepOutput {
-            let pictures = batches["pictures"]!.views[0]
-            let count = pictures.shape[0], side = grid.count
-            var patches = grid.patches(of: pictures)
-            if scales { patches = patches.resized(to: (pictures.shape[1], pictures.shape[2])) }
-            // [row, column, picture, D] to a sequence of rows for each column of each picture.
-            let z = backbone(patches).reshaped([side, side, count, -1]).permuted([1, 2, 0, 3])
-                .reshaped([side * count, side, -1])
+            let samples = batches["samples"]!.views[0]
+            let places = grid.count, count = columns * samples.shape[0]
+            // [row, column, sample, D] to a sequence of rows for each column of each sample.
+            let z = backbone(scaling(grid.pieces(of: samples))).reshaped([places, columns, samples.shape[0], -1])
+                .permuted([1, 2, 0, 3])
+                .reshaped([count, places, -1])
             let read = reader(z).output
             var losses: [Tensor] = []
             var hits = 0.0
             for (index, predictor) in predictors.enumerated() {
-                let rows = side - 1 - index
-                let context = read.narrowed(axis: 1, start: 0, length: rows).reshaped([side * count * rows, -1])
+                let rows = places - 1 - index
+                let context = read.narrowed(axis: 1, start: 0, length: rows).reshaped([count * rows, -1])
                 var wanted = z.narrowed(axis: 1, start: index + 1, length: rows)
                 if !paired { wanted = wanted.rolled(by: 1, axis: 0) }
-                let targets = wanted.reshaped([side * count * rows, -1])
+                let targets = wanted.reshaped([count * rows, -1])
                 let (loss, accuracy) = infoNCE(targets, contexts: context, weight: predictor.weight.value)
                 losses.append(loss)
                 hits += accuracy / Double(predictors.count)
@@ -117,7 +123,7 @@ public struct CPC: Pretraining {
 ///
 /// ln M minus the loss bounds the mutual information of target and context from below.
 /// - Parameters:
-///   - targets: [M, D], features z of the patches to choose from.
+///   - targets: [M, D], features z of the pieces to choose from.
 ///   - contexts: [M, C]; row i belongs to row i of the targets.
 ///   - weight: W, [D, C].
 /// - Returns: the loss, and the share of contexts that pick the right target.
@@ -131,17 +137,18 @@ public func infoNCE(_ targets: Tensor, contexts: Tensor, weight: Tensor) -> (los
     return (crossEntropy(scores, places), batchAccuracy(scores, places))
 }
 
-/// Squares that overlap by half and cover a square picture in `count` rows and columns.
+/// Squares that overlap by half and cover a square picture in `count` rows and columns, or stretches that cover a row
+/// of numbers likewise.
 struct PatchGrid: Equatable {
     let count: Int
-    /// Side of a patch, and the distance to the next, in pixels.
+    /// Side of a piece, and the distance to the next, in pixels or numbers.
     let patch: Int
     let stride: Int
 
-    /// nil where patches would be smaller than 4 pixels, in which there is little to see, or all at one place.
+    /// nil where pieces would be smaller than 4, in which there is little to see, or all at one place.
     /// - Parameters:
     ///   - count: rows and columns, 2 at least.
-    ///   - side: of the picture in pixels.
+    ///   - side: of the picture in pixels, or the length of the row.
     init?(_ count: Int, side: Int) {
         guard count > 1 else { return nil }
         patch = 2 * side / (count + 1)
@@ -152,25 +159,17 @@ struct PatchGrid: Equatable {
     }
 
     /// The patches [count * count * N, patch, patch, C] of pictures [N, H, W, C], row by row, in each place all
-    /// pictures.
-    func patches(of pictures: Tensor) -> Tensor {
+    /// pictures; or the stretches [count * N, patch] of rows [N, D].
+    func pieces(of samples: Tensor) -> Tensor {
         var parts: [Tensor] = []
         for row in 0..<count {
-            let band = pictures.narrowed(axis: 1, start: row * stride, length: patch)
+            let band = samples.narrowed(axis: 1, start: row * stride, length: patch)
+            guard samples.rank > 2 else {
+                parts.append(band)
+                continue
+            }
             for column in 0..<count { parts.append(band.narrowed(axis: 2, start: column * stride, length: patch)) }
         }
         return concatenate(parts)
-    }
-}
-
-extension LearningContext {
-    /// Whether the backbone takes pictures of another side as well: one made for them would hold the same tensors.
-    func takes(side: Int) -> Bool {
-        var random = random("size")
-        let shape = [side, side, input.channels]
-        guard let other = try? Models.make(modelName, inputShape: shape, random: &random) else { return false }
-        return backbone.featureCount == other.featureCount
-            && backbone.parameters().map { $0.name } == other.parameters().map { $0.name }
-            && zip(backbone.parameters(), other.parameters()).allSatisfy { $0.item.shape == $1.item.shape }
     }
 }

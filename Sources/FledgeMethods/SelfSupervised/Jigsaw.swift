@@ -58,6 +58,7 @@ public struct Jigsaw: Pretraining {
         public let ruler: LossRuler?
         let permutations: [[Int]]
         private let grid: TileGrid
+        private let scaling: PieceScaling
         /// For tests: the answers are those of other puzzles.
         private let mismatched: Bool
 
@@ -65,6 +66,7 @@ public struct Jigsaw: Pretraining {
             self.mismatched = mismatched
             backbone = context.backbone
             grid = try TileGrid(context, share: config.share, method: Jigsaw.info.name)
+            scaling = PieceScaling(context, side: grid.size)
             var random = context.random("permutations")
             permutations = distantPermutations(config.permutations, random: &random)
             random = context.random("head")
@@ -84,7 +86,7 @@ public struct Jigsaw: Pretraining {
             let count = pictures.shape[0]
             let pieces = standardized(concatenate(grid.tiles(pictures, random: &random)))
             // One trunk sees every piece by itself, so that laying out what it says is laying out the pieces.
-            let said = piece(backbone(pieces))
+            let said = piece(backbone(scaling(pieces)))
             let chosen = (0..<count).map { _ in random.integer(below: permutations.count) }
             let rows = chosen.enumerated().flatMap { picture, number in
                 permutations[number].map { $0 * count + picture }

@@ -54,6 +54,7 @@ public struct RelativePatch: Pretraining {
         public let seesPieces = true
         public let ruler: LossRuler? = LossRuler(uninformative: log(8), formula: "ln 8")
         private let grid: TileGrid
+        private let scaling: PieceScaling
         private let dropsColour: Bool
         /// For tests: the answers have nothing to do with the places.
         private let mismatched: Bool
@@ -62,6 +63,7 @@ public struct RelativePatch: Pretraining {
             self.mismatched = mismatched
             backbone = context.backbone
             grid = try TileGrid(context, share: config.share, method: RelativePatch.info.name)
+            scaling = PieceScaling(context, side: grid.size)
             dropsColour = config.colourDropping && context.input.isColour
             var random = context.random("head")
             head = projector([2 * backbone.featureCount, config.hiddenSize, 8], last: .linear, random: &random)
@@ -74,7 +76,7 @@ public struct RelativePatch: Pretraining {
             let count = pictures.shape[0]
             var pieces = concatenate(grid.tiles(pictures, random: &random))
             if dropsColour { pieces = withOneColour(pieces, random: &random) }
-            let features = backbone(pieces).reshaped([9, count, backbone.featureCount])
+            let features = backbone(scaling(pieces)).reshaped([9, count, backbone.featureCount])
             let around = [0, 1, 2, 3, 5, 6, 7, 8].map { concatenate([features[4], features[$0]], axis: 1) }
             let logits = head(concatenate(around))
             let places = Tensor((0..<8 * count).map { mismatched ? $0 % 8 : $0 / count })

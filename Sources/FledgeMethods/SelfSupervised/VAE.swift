@@ -111,9 +111,14 @@ public struct VAE: Pretraining {
 ///   - mean: [B, D], mu.
 ///   - logDeviation: [B, D], ln sigma (not that of the variance).
 public func divergenceFromNormal(mean: Tensor, logDeviation: Tensor) -> Tensor {
+    divergencesFromNormal(mean: mean, logDeviation: logDeviation).mean()
+}
+
+/// The same for each distribution: [B].
+func divergencesFromNormal(mean: Tensor, logDeviation: Tensor) -> Tensor {
     require(
         mean.shape == logDeviation.shape && mean.rank == 2,
         "divergenceFromNormal: means \(mean.shape), deviations \(logDeviation.shape)")
     let terms = logDeviation * 2 + 1 - mean.square() - (logDeviation * 2).exp()
-    return terms.sum() * (-0.5 / Double(mean.shape[0]))
+    return terms.sum(axis: 1) * -0.5
 }
