@@ -62,6 +62,8 @@ public struct LearningContext {
     /// The samples whose labels a person gave, where `data` has guessed labels as well; nil: all that are labelled.
     /// What is guessed and learned is held against these.
     public var given: [Int]?
+    /// How frequent the classes are among all samples, where something else than the labels tells; nil: as among these.
+    public var classShares: [Double]?
     /// The registered name of the backbone, stored with the result.
     public var modelName: String
     public var seed: UInt64

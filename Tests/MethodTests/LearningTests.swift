@@ -150,6 +150,56 @@ final class LearningTests: XCTestCase {
     }
 
     /// Thin shares become as sure as they are said to be right, and stay what they were.
+    /// Class shares from the answers of a classifier that was trained on others, and answers made to have them: numbers
+    /// computed in NumPy from the papers' equations.
+    func testClassShares() {
+        let answers = Table(6, 3) { 2 * sin(1 + 3 * $0 + 7 * $1) }.exact.softmax().floats()
+        let found = ClassShares.estimate(answers, trainedOn: [0.5, 0.3, 0.2], iterations: 5)
+        for (a, b) in zip(found, [0.0891589, 0.2316484, 0.6791927]) { XCTAssertEqual(a, b, accuracy: 1e-6) }
+        let imposed = ClassShares.imposed([0.2, 0.5, 0.3], on: answers)
+        for (a, b) in zip(imposed, [0.1630782, 0.6273630, 0.2095588] as [Float]) {
+            XCTAssertEqual(a, b, accuracy: 1e-6)
+        }
+        // A class that nobody is of stays without.
+        XCTAssertEqual(ClassShares.imposed([0.5, 0.5], on: [1, 0, 1, 0]), [1, 0, 1, 0])
+        XCTAssertEqual(ClassShares.distance([0.5, 0.5, 0], [0.25, 0.5, 0.25]), 0.25)
+    }
+
+    /// Where one class is frequent and the labels are even, the shares are seen to be others, and guesses follow them.
+    func testUnevenClasses() throws {
+        let even = try Digits.context(perClass: 5, samples: 1000)
+        let digits = even.data.dataset
+        // All zeros and ones, and one in five of the others.
+        let rows = digits.labels.indices.filter { digits.labels[$0]! < 2 || $0 % 5 == 0 }
+        var uneven = even
+        let dataset = digits.subset(rows)
+        uneven.data = TrainingData(
+            dataset: dataset, labelled: try dataset.labelledSplit(perClass: 5, seed: 0).labelled, input: even.input)
+        var config = Supervised.Config()
+        (config.batchSize, config.training.steps) = (32, 150)
+        let model = try Supervised(config).learn(uneven).model
+        func shares(_ data: TrainingData) throws -> [Double]? {
+            try Recipe.classShares(data, by: model, random: RandomSource(seed: 1))?.values
+        }
+        XCTAssertNil(try shares(even.data))
+        let found = try XCTUnwrap(try shares(uneven.data))
+        let truth = (0..<10).map { c in Double(dataset.labels.count { $0 == c }) / Double(dataset.count) }
+        XCTAssertLessThan(ClassShares.distance(found, truth), 0.1)
+
+        func accuracy(_ shares: [Double]?) throws -> Double {
+            var context = try Digits.context(perClass: 5, samples: 1000)
+            context.data = uneven.data
+            context.classShares = shares
+            var config = FixMatch.Config()
+            (config.batchSize, config.threshold, config.training.steps) = (32, 0.8, 200)
+            let model = try FixMatch(config).learn(context).model
+            let predicted = Metrics.predictions(scores: try model.probabilities(of: dataset), classes: 10)
+            return Metrics.accuracy(predicted: predicted, labels: dataset.labels.map { $0! })
+        }
+        let (known, unknown) = (try accuracy(found), try accuracy(nil))
+        XCTAssertGreaterThan(known, unknown + 0.01)
+    }
+
     func testSharpenedShares() {
         let shares: [Float] = [0.5, 0.3, 0.2, 0.2, 0.2, 0.6, 0.35, 0.33, 0.32]
         for confidence in [0.4, 0.6, 0.9] {

@@ -69,6 +69,8 @@ public struct Learn {
             classes: classes)
         let supervised = try Supervised(recipe.supervised).learn(try fresh())
         var context = try fresh()
+        let shares = try Recipe.classShares(training, by: supervised.model, random: context.random("shares"))
+        if let shares { context.classShares = shares.values; choose(shares.choice) }
         var curves: [Report.Curve] = []
         var warnings: [String] = []
         if let pretraining = recipe.pretraining {
@@ -80,7 +82,8 @@ public struct Learn {
             try Inference.adaptStatistics(context.backbone, data.train, input: recipe.input, seed: seed)
         }
         var learning = context
-        let spread = try SpreadLabels(context)
+        // Labels that are even by choice flood the rare classes when they spread.
+        let spread = shares == nil ? try SpreadLabels(context) : nil
         if let spread {
             learning.data = spread.added(to: training)
             learning.given = training.labelled

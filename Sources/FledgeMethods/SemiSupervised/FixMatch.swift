@@ -33,7 +33,7 @@ public struct FixMatch: SemiSupervisedMethod {
             "magnitude": "strength of the rough views, 0 to 1",
             "cutout": "side of the hole in rough views, as a share of the picture's; 0 cuts none",
             "distributionAlignment":
-                "brings the predicted class shares towards those of the labels (ReMixMatch, Berthelot et al. 2020)",
+                "brings the predicted class shares towards those of the labels, or those that are known (ReMixMatch, Berthelot et al. 2020)",
             "flexibleThresholds":
                 "lowers the threshold of classes that are learned slowly (FlexMatch, Zhang et al. 2021)",
         ])
@@ -62,7 +62,7 @@ public struct FixMatch: SemiSupervisedMethod {
         public let classifier: Classifier
         public let feeds: [Feed]
         private let config: Config
-        /// Running mean of the predictions, and the class shares of the labels, for distribution alignment.
+        /// Running mean of the predictions, and the class shares that they should have, for distribution alignment.
         private let predicted: Buffer
         private let wanted: Tensor
         /// int64 [samples]: the class that each was last guessed to be with full confidence, -1 for none yet.
@@ -82,7 +82,7 @@ public struct FixMatch: SemiSupervisedMethod {
             chosen =
                 config.flexibleThresholds
                 ? Buffer(Tensor([Int](repeating: -1, count: context.data.dataset.count))) : nil
-            wanted = Tensor(context.data.labels).oneHot(classes: classes).mean(axis: 0)
+            wanted = Tensor((context.classShares ?? context.data.labelledShares).map(Float.init))
         }
 
         public func step(_ batches: [String: TrainingBatch], _ context: StepContext) throws -> StepOutput {
