@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup build demo test test-quick test-onednn3 study-durability study-selfsupervised study-fewlabels \
-	study-recipes check lint format fuzz bench golden golden-models clean
+	study-recipes study-learn check lint format fuzz bench golden golden-models clean
 
 # One set of flags for the command and for its tests, so that the package is compiled once. Tests train, hence release.
 SWIFT_FLAGS := -c release -Xswiftc -enable-testing
@@ -44,6 +44,10 @@ study-selfsupervised: build ## Train every self-supervised method on DATA (digit
 study-fewlabels: build ## Train every method for few labels on DATA (digits) and measure it: hours
 	Scripts/setup.sh python3
 	python3 Benchmarks/study.py $(or $(DATA),digits) --family supervised --family semi-supervised $(STUDY)
+
+study-learn: build ## Run `learn` on the sets of data in SETS (PATH:LABELS[:SHARE] ...) and compare it with its baselines
+	Scripts/setup.sh python3
+	python3 Benchmarks/learn.py $(or $(SETS),digits:5) $(STUDY)
 
 study-recipes: build ## Train ten methods on DATA (digits) with Fledge and with PyTorch and compare them: hours
 	Scripts/venv.sh safetensors
