@@ -102,7 +102,8 @@ public struct Learn {
                 try spread?.features ?? Inference.features(context.backbone, labelled, input: recipe.input)
             learning.head = LinearProbe(features: features, labels: learning.data.labels, classes: classes).layer
         }
-        let fixMatch = recipe.learning(fromSpreadLabels: spread != nil)
+        let (fixMatch, choices) = recipe.learning(fromSpreadLabels: spread != nil)
+        choices.forEach(choose)
         choose(
             .init(
                 "learning", "fixmatch, \(Recipe.length(fixMatch.training))",

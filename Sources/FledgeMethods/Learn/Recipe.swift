@@ -90,16 +90,7 @@ struct Recipe {
         var learning = settings.learning
         learning.batchSize = min(learning.batchSize, max(labels, 8))
         shortLearning = steps(800)
-        longLearning = steps(2000)
-        if input.isImage, !flip, learning.magnitude == FixMatch.Config().magnitude,
-            learning.cutout == FixMatch.Config().cutout
-        {
-            (learning.magnitude, learning.cutout) = input.size <= 16 ? (0.3, 0) : (0.5, 0.3)
-            choices.append(
-                .init(
-                    "rough views", input.size <= 16 ? "very gentle" : "gentle",
-                    why: "small grey pictures lose what they show when much is changed"))
-        }
+        longLearning = steps(input.isImage ? 3000 : 2000)
 
         // A time limit is shared out by what each stage gains from it.
         if settings.minutes > 0 {
@@ -128,17 +119,28 @@ struct Recipe {
     }
 
     /// The settings of FixMatch. Where spread labels have said most already it has little to do; without them it finds
-    /// the classes of the unlabelled samples by itself, which takes more steps, and larger ones.
-    func learning(fromSpreadLabels: Bool) -> FixMatch.Config {
+    /// the classes of the unlabelled samples by itself, which takes more steps, larger ones, and rougher views.
+    func learning(fromSpreadLabels: Bool) -> (config: FixMatch.Config, choices: [Report.Choice]) {
         var learning = learning
-        guard learning.training.minutes == 0, learning.training.steps == 0 else { return learning }
-        learning.training.steps = fromSpreadLabels ? shortLearning : longLearning
-        // A rate that somebody chose stays.
-        let standard = LearnSettings().learning.training.learningRate
-        if !fromSpreadLabels, learning.training.learningRate == standard {
-            learning.training.learningRate = 2 * standard
+        var choices: [Report.Choice] = []
+        // What somebody chose stays.
+        let standard = LearnSettings().learning
+        let isSmall = input.size <= 16
+        if input.isImage, !flip, isSmall || fromSpreadLabels, learning.magnitude == standard.magnitude,
+            learning.cutout == standard.cutout
+        {
+            (learning.magnitude, learning.cutout) = isSmall ? (0.3, 0) : (0.5, 0.3)
+            choices.append(
+                .init(
+                    "rough views", isSmall ? "very gentle" : "gentle",
+                    why: "small grey pictures lose what they show when much is changed"))
         }
-        return learning
+        guard learning.training.minutes == 0, learning.training.steps == 0 else { return (learning, choices) }
+        learning.training.steps = fromSpreadLabels ? shortLearning : longLearning
+        if !fromSpreadLabels, learning.training.learningRate == standard.training.learningRate {
+            learning.training.learningRate *= 2
+        }
+        return (learning, choices)
     }
 
     /// The class shares of all samples where they are clearly others than those of the labels, of which there are as many
