@@ -6,7 +6,7 @@ import FledgeTrain
 enum ClassShares {
     /// From what a classifier says of the samples that was trained on others: their class shares are corrected again and
     /// again by its answers until both agree (Saerens, Latinne and Decaestecker 2002, "Adjusting the outputs of a classifier
-    /// to new a priori probabilities", equation 2.8).
+    /// to new a priori probabilities").
     /// - Parameters:
     ///   - probabilities: samples * classes numbers, each row summing to 1.
     ///   - prior: class shares among the samples that the classifier was trained on, all above 0.
@@ -31,7 +31,7 @@ enum ClassShares {
     }
 
     /// Answers scaled so that every class has its share of them in all (class mass normalisation: Zhu, Ghahramani and Lafferty
-    /// 2003, "Semi-supervised learning using Gaussian fields and harmonic functions", equation 9).
+    /// 2003, "Semi-supervised learning using Gaussian fields and harmonic functions", section 4).
     /// - Parameter answers: samples * classes numbers, each row summing to 1.
     /// - Returns: the same, each row summing to 1 again.
     static func imposed(_ shares: [Double], on answers: [Float]) -> [Float] {

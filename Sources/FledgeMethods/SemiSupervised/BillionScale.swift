@@ -84,7 +84,7 @@ public struct BillionScale: Method {
 
 extension AnswerTable {
     /// For each class, the `count` samples of `pool` whose probability of it is highest, among those for which it is one
-    /// of the `bestClasses` likeliest (Yalniz et al. 2019, section 3.1). Of equal ones the first.
+    /// of the `bestClasses` likeliest (Yalniz et al. 2019, section 3). Of equal ones the first.
     func highestRanked(_ count: Int, of pool: [Int], bestClasses: Int) -> [[Int]] {
         var members = [[(sample: Int, probability: Float)]](repeating: [], count: classes)
         for sample in pool {

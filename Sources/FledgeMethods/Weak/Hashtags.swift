@@ -9,8 +9,8 @@ import Foundation
 /// example, and is then fine-tuned on the labels (Mahajan et al. 2018, "Exploring the limits of weakly supervised
 /// pretraining").
 ///
-/// A sample with k tags has 1/k of each as its target. Samples of rare tags come more often: their number is in
-/// proportion to the square root of what would make all tags equally frequent, by their rarest tag (section 2.1).
+/// A sample with k tags has 1/k of each as its target. Samples of rare tags come more often: as the square root of what
+/// would make all tags equally frequent, by their rarest tag.
 public struct Hashtags: Method {
     public struct Config: Settings {
         public var tags = ""
