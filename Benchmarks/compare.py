@@ -27,7 +27,7 @@ import tempfile
 import numpy as np
 
 from run import processor
-from study import fledge, measures
+from study import fledge, mean_and_deviation, measures
 
 HERE = pathlib.Path(__file__).resolve().parent
 DIGITS = HERE.parent / "Sources/FledgeData/Digits"
@@ -138,9 +138,7 @@ def write_markdown(path, facts, rows):
         return statistics.mean(numbers(group, f"{side}_{name}"))
 
     def percent(group, side):
-        values = [100 * value for value in numbers(group, f"{side}_accuracy")]
-        spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
-        return f"{statistics.mean(values):.1f}{spread}"
+        return mean_and_deviation(numbers(group, f"{side}_accuracy"))
 
     def groups(*columns):
         found = {}

@@ -6,13 +6,12 @@ held out. Rows that the table holds already are not run again, so a study that w
 """
 
 import argparse
-import csv
 import pathlib
 import statistics
 import sys
 import tempfile
 
-from study import HERE, fledge
+from study import HERE, fledge, mean_and_deviation, read_csv, write_csv
 
 MEASURES = ["learned", "supervised", "raw_pixels_linear", "untrained_linear"]
 COLUMNS = ["data", "labels_per_class", "seed", *MEASURES, "seconds"]
@@ -34,11 +33,7 @@ def write_markdown(path, rows):
     ]
     for data, labels in dict.fromkeys((row["data"], row["labels_per_class"]) for row in rows):
         group = [row for row in rows if (row["data"], row["labels_per_class"]) == (data, labels)]
-        cells = []
-        for name in MEASURES:
-            values = [100 * float(row[name]) for row in group]
-            spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
-            cells.append(f"{statistics.mean(values):.1f}{spread}")
+        cells = [mean_and_deviation(row[name] for row in group) for name in MEASURES]
         seconds = statistics.mean(float(row["seconds"]) for row in group)
         lines.append(f"| {data} | {labels} | **{cells[0]}** | " + " | ".join(cells[1:]) + f" | {seconds:.0f} |")
     path.write_text("\n".join(lines) + "\n")
@@ -54,7 +49,7 @@ def main():
     options = parser.parse_args()
 
     table = pathlib.Path(options.output) / f"{options.name}.csv"
-    rows = list(csv.DictReader(table.open())) if table.exists() else []
+    rows = read_csv(table)
     for text in options.sets:
         path, labels, share = (text.split(":") + [""])[:3]
         for seed in range(options.seeds):
@@ -67,11 +62,7 @@ def main():
                 sys.exit(f"{path}, seed {seed}: {error}")
             print(", ".join(row.values()), flush=True)
             rows.append(row)
-            table.parent.mkdir(parents=True, exist_ok=True)
-            with table.open("w", newline="") as file:
-                writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(rows)
+            write_csv(table, COLUMNS, rows)
             write_markdown(table.with_suffix(".md"), rows)
 
 

@@ -28,6 +28,26 @@ def fledge(command, *arguments):
     return json.loads(done.stdout)
 
 
+def mean_and_deviation(shares):
+    """Of accuracies between 0 and 1, in %, as text."""
+    values = [100 * float(share) for share in shares]
+    spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.1f}{spread}"
+
+
+def read_csv(table):
+    """The rows of an earlier run; none where there is no such file."""
+    return list(csv.DictReader(table.open())) if table.exists() else []
+
+
+def write_csv(table, columns, rows):
+    table.parent.mkdir(parents=True, exist_ok=True)
+    with table.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
 def measures(command, run, data, labels, seed, features):
     """What a finished run is worth: (name, accuracy) pairs, the baselines among them."""
     if not features:
@@ -58,9 +78,8 @@ def write_markdown(path, rows):
     for method in dict.fromkeys(method for method, _ in groups):
         cells = []
         for name in names:
-            values = [100 * float(row["accuracy"]) for row in groups.get((method, name), [])]
-            spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
-            cells.append(f"{statistics.mean(values):.1f}{spread}" if values else "-")
+            values = [row["accuracy"] for row in groups.get((method, name), [])]
+            cells.append(mean_and_deviation(values) if values else "-")
         seconds = [float(row["seconds"]) for row in rows if row["method"] == method]
         lines.append(f"| `{method}` | " + " | ".join(cells) + f" | {statistics.mean(seconds):.0f} |")
     path.write_text("\n".join(lines) + "\n")
@@ -80,7 +99,7 @@ def main():
 
     name = f"study-{options.family[0]}-{pathlib.Path(options.data).name}"
     table = pathlib.Path(options.output) / f"{name}.csv"
-    rows = list(csv.DictReader(table.open())) if table.exists() else []
+    rows = read_csv(table)
     methods = [method for method in fledge(options.fledge, "methods") if method["family"] in options.family]
     if options.only:
         methods = [method for method in methods if method["name"] in options.only]
@@ -114,11 +133,7 @@ def main():
             for measure, accuracy in found:
                 rows.append(key | {"measure": measure, "accuracy": f"{accuracy:.4f}", "seconds": f"{seconds:.1f}"})
             print(f"{method['name']}, seed {seed}: " + ", ".join(f"{m} {a:.3f}" for m, a in found), flush=True)
-            table.parent.mkdir(parents=True, exist_ok=True)
-            with table.open("w", newline="") as file:
-                writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(rows)
+            write_csv(table, COLUMNS, rows)
             write_markdown(table.with_suffix(".md"), rows)
     if failures:
         sys.exit(f"{len(failures)} runs failed")

@@ -149,7 +149,6 @@ final class LearningTests: XCTestCase {
         XCTAssertGreaterThan(spread, linear + 0.05)
     }
 
-    /// Thin shares become as sure as they are said to be right, and stay what they were.
     /// Class shares from the answers of a classifier that was trained on others, and answers made to have them: numbers
     /// computed in NumPy from the papers' equations.
     func testClassShares() {
@@ -197,9 +196,10 @@ final class LearningTests: XCTestCase {
             return Metrics.accuracy(predicted: predicted, labels: dataset.labels.map { $0! })
         }
         let (known, unknown) = (try accuracy(found), try accuracy(nil))
-        XCTAssertGreaterThan(known, unknown + 0.01)
+        XCTAssertGreaterThan(known, unknown + 0.02)
     }
 
+    /// Thin shares become as sure as they are said to be right, and stay what they were.
     func testSharpenedShares() {
         let shares: [Float] = [0.5, 0.3, 0.2, 0.2, 0.2, 0.6, 0.35, 0.33, 0.32]
         for confidence in [0.4, 0.6, 0.9] {

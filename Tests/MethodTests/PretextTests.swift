@@ -126,7 +126,6 @@ final class PretextTests: XCTestCase {
         }
     }
 
-    /// All different, far from each other, and each the farthest from those before it.
     /// Networks that take no other size see pieces scaled up.
     func testPiecesForNetworksOfOneSize() throws {
         for model in ["mlp", "vit-mini"] {
@@ -138,6 +137,7 @@ final class PretextTests: XCTestCase {
         }
     }
 
+    /// All different, far from each other, and each the farthest from those before it.
     func testPermutationsAreDistant() {
         var random = RandomSource(seed: 1)
         let chosen = distantPermutations(24, random: &random)

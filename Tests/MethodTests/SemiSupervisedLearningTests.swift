@@ -258,7 +258,7 @@ final class SemiSupervisedLearningTests: XCTestCase {
         XCTAssertGreaterThan(whole, try Self.supervised.get() + 0.01)
     }
 
-    /// A teacher that ranks other samples teaches nothing; nor do words that belong to other samples.
+    /// A teacher that ranks other samples teaches nothing.
     func testBillionScale() throws {
         var config = BillionScale.Config()
         (config.batchSize, config.training.steps) = (32, 300)
@@ -271,6 +271,7 @@ final class SemiSupervisedLearningTests: XCTestCase {
         XCTAssertGreaterThan(whole, try Self.supervised.get() + 0.01)
     }
 
+    /// Nor do words that belong to other samples.
     func testHashtags() throws {
         func run(spoilt: Bool) throws -> Double {
             var config = Hashtags.Config()

@@ -39,8 +39,7 @@ struct SpreadLabels {
             return nil
         }
         self.accuracy = accuracy
-        shares = ClassShares.imposed(
-            context.classShares ?? training.labelledShares, on: graph.spread(known, classes: classes))
+        shares = ClassShares.imposed(training.labelledShares, on: graph.spread(known, classes: classes))
     }
 
     /// The training data with every sample that took part labelled: the known ones as before, the others by their

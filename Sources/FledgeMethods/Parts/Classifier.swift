@@ -36,12 +36,17 @@ extension Classifier {
 }
 
 extension Trainer {
+    /// Puts the averaged weights, where there are some, in the place of the last ones.
+    func useAverage() throws {
+        if let average { try task.trained.load(average.moduleState()) }
+    }
+
     /// The trained classifier with its averaged weights, ready for evaluation.
     func finished(
         _ classifier: Classifier, _ context: LearningContext, method: String, curves: [Report.Curve],
         warnings: [String] = []
     ) throws -> LearningResult {
-        if let average { try task.trained.load(average.moduleState()) }
+        try useAverage()
         classifier.eval()
         let model = FittedModel(
             backbone: classifier.backbone, head: classifier.head, modelName: context.modelName, method: method,

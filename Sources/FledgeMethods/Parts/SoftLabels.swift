@@ -29,6 +29,16 @@ final class SoftLabelTask: TrainingTask {
     }
 }
 
+/// One row of class shares for each sample: 1/k for each of its k classes, nothing for one without.
+/// - Returns: samples * classes numbers.
+func evenShares(_ classesOfSamples: [[Int]], classes: Int) -> [Float] {
+    var shares = [Float](repeating: 0, count: classesOfSamples.count * classes)
+    for (sample, own) in classesOfSamples.enumerated() {
+        for label in own { shares[sample * classes + label] = 1 / Float(own.count) }
+    }
+    return shares
+}
+
 extension LearningContext {
     /// Trains the network, from where it stands, on `targets` of `samples`.
     /// - Parameters:

@@ -82,7 +82,7 @@ extension LearningContext {
         _ task: any PretrainingTask, _ settings: TrainingSettings, title: String, groups: [ParameterGroup]? = nil
     ) throws -> Pretrained {
         let trainer = try train(task, settings, title: title, groups: groups)
-        if let average = trainer.average { try task.trained.load(average.moduleState()) }
+        try trainer.useAverage()
         if task.seesPieces {
             try Inference.adaptStatistics(task.backbone, data.dataset, input: input, seed: seed)
         }

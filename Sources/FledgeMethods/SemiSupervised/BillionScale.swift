@@ -52,9 +52,9 @@ public struct BillionScale: Method {
 
     /// - Parameter change: what becomes of the teacher's answers before samples are ranked. Only a test changes them.
     func learn(_ context: LearningContext, changing change: (AnswerTable) -> AnswerTable) throws -> LearningResult {
-        var supervised = Supervised.Config()
-        (supervised.batchSize, supervised.backboneRate) = (config.batchSize, config.backboneRate)
-        supervised.training = config.training.shortened(to: config.tuningLength)
+        let supervised = Supervised.Config(
+            batchSize: config.batchSize, backboneRate: config.backboneRate,
+            training: config.training.shortened(to: config.tuningLength))
         let retraining = Retraining(context, supervised)
         let teacher = try retraining.learn(retraining.known)
 
@@ -62,11 +62,13 @@ public struct BillionScale: Method {
         let samples = context.data.dataset.count
         let count = max(1, Int(config.share * Double(samples) / Double(context.classes)))
         let taken = answers.highestRanked(count, of: Array(0..<samples), bestClasses: config.bestClasses)
+        var labels = [[Int]](repeating: [], count: samples)
+        for (label, members) in taken.enumerated() { for sample in members { labels[sample].append(label) } }
         try retraining.start.restore()
         let (task, trainer) = try context.train(
-            onShares: taken.shares(of: samples, classes: context.classes),
+            onShares: evenShares(labels, classes: context.classes),
             of: taken.flatMap { $0 }, batchSize: config.batchSize, config.training, title: "student")
-        if let average = trainer.average { try task.trained.load(average.moduleState()) }
+        try trainer.useAverage()
 
         let tuned = try retraining.learn(
             retraining.known, part: 1, backbone: task.classifier.backbone, head: task.classifier.head)
@@ -97,18 +99,5 @@ extension AnswerTable {
             candidates.sorted { ($1.probability, $0.sample) < ($0.probability, $1.sample) }.prefix(count)
                 .map(\.sample)
         }
-    }
-}
-
-extension [[Int]] {
-    /// These samples of each class as rows of class shares, 1/k for each of a sample's k classes: samples * classes.
-    fileprivate func shares(of samples: Int, classes: Int) -> [Float] {
-        var shares = [Float](repeating: 0, count: samples * classes)
-        var counts = [Int](repeating: 0, count: samples)
-        for sample in joined() { counts[sample] += 1 }
-        for (label, members) in enumerated() {
-            for sample in members { shares[sample * classes + label] = 1 / Float(counts[sample]) }
-        }
-        return shares
     }
 }

@@ -58,9 +58,8 @@ public struct CoTraining: Method {
 
     /// - Parameter change: what becomes of the labels that one network makes for the other. Only a test changes them.
     func learn(_ context: LearningContext, changing change: ([Int: Int]) -> [Int: Int]) throws -> LearningResult {
-        var supervised = Supervised.Config()
-        (supervised.batchSize, supervised.view) = (config.batchSize, .weak)
-        supervised.training = config.training.shortened(to: config.roundLength)
+        var supervised = Supervised.Config(
+            batchSize: config.batchSize, training: config.training.shortened(to: config.roundLength))
         let retraining = Retraining(context, supervised)
         let data = context.data, classes = context.classes
         let networks = try masks(context).map { mask in HalfBlind(try context.makeTwin(), seeing: mask) }

@@ -55,11 +55,9 @@ public struct Distillation: Method {
     func learn(
         _ context: LearningContext, changing change: @escaping (Tensor) -> Tensor
     ) throws -> LearningResult {
-        var supervised = Supervised.Config()
-        (supervised.batchSize, supervised.view, supervised.backboneRate) = (
-            config.batchSize, .weak, config.backboneRate
-        )
-        supervised.training = config.training.shortened(to: config.teacherLength)
+        let supervised = Supervised.Config(
+            batchSize: config.batchSize, backboneRate: config.backboneRate,
+            training: config.training.shortened(to: config.teacherLength))
         let retraining = Retraining(context, supervised)
         let tuned = try retraining.learn(retraining.known)
         let teacher = try context.makeStandIn(for: tuned.model)

@@ -51,11 +51,9 @@ public struct NoisyStudent: Method {
 
     /// - Parameter change: what becomes of a teacher's answers before the student learns them. Only a test changes them.
     func learn(_ context: LearningContext, changing change: (AnswerTable) -> AnswerTable) throws -> LearningResult {
-        var supervised = Supervised.Config()
-        (supervised.batchSize, supervised.view, supervised.backboneRate) = (
-            config.batchSize, .weak, config.backboneRate
-        )
-        supervised.training = config.training
+        let supervised = Supervised.Config(
+            batchSize: config.batchSize, backboneRate: config.backboneRate,
+            training: config.training)
         let retraining = Retraining(context, supervised)
         let dataset = context.data.dataset
         var result = try retraining.learn(retraining.known)

@@ -44,9 +44,8 @@ public struct TriTraining: Method {
 
     /// - Parameter change: what becomes of the labels that two networks make for the third. Only a test changes them.
     func learn(_ context: LearningContext, changing change: ([Int: Int]) -> [Int: Int]) throws -> LearningResult {
-        var supervised = Supervised.Config()
-        (supervised.batchSize, supervised.view) = (config.batchSize, .weak)
-        supervised.training = config.training.shortened(to: config.roundLength)
+        var supervised = Supervised.Config(
+            batchSize: config.batchSize, training: config.training.shortened(to: config.roundLength))
         let retraining = Retraining(context, supervised)
         let known = retraining.known, dataset = context.data.dataset
         var steps = 0

@@ -26,6 +26,11 @@ public struct Supervised: TrainedMethod {
             training.averaging = 0.99
         }
 
+        /// For the methods that train on labels within: gentle views, and their own training.
+        init(batchSize: Int, backboneRate: Double = 1, training: TrainingSettings) {
+            (self.batchSize, self.backboneRate, self.training) = (batchSize, backboneRate, training)
+        }
+
         public static let meanings = [
             "batchSize": "labelled samples for each step; batch normalisation needs two",
             "view": "augmentation of the samples: none, gentle or rough",

@@ -58,13 +58,14 @@ public struct Hashtags: Method {
         tagging.head = nil
         tagging.data.classNames = tags.names
         let (task, trainer) = try tagging.train(
-            onShares: tags.shares(), of: tags.samplesByRarity(), batchSize: config.batchSize, config.training,
+            onShares: evenShares(tags.ofSample, classes: tags.names.count), of: tags.samplesByRarity(),
+            batchSize: config.batchSize, config.training,
             title: "tags")
-        if let average = trainer.average { try task.trained.load(average.moduleState()) }
+        try trainer.useAverage()
 
-        var supervised = Supervised.Config()
-        (supervised.batchSize, supervised.backboneRate) = (config.batchSize, config.backboneRate)
-        supervised.training = config.training.shortened(to: config.tuningLength)
+        let supervised = Supervised.Config(
+            batchSize: config.batchSize, backboneRate: config.backboneRate,
+            training: config.training.shortened(to: config.tuningLength))
         let tuned = try Supervised(supervised).learn(context)
         var result = try tuned.concluded(Self.info.name, context, steps: trainer.step + tuned.steps)
         result.curves = trainer.curves("tags") + tuned.curves
@@ -77,15 +78,6 @@ public struct Hashtags: Method {
 }
 
 extension Tags {
-    /// 1/k for each of a sample's k tags: samples * tags numbers.
-    func shares() -> [Float] {
-        var shares = [Float](repeating: 0, count: ofSample.count * names.count)
-        for (sample, tags) in ofSample.enumerated() {
-            for tag in tags { shares[sample * names.count + tag] = 1 / Float(tags.count) }
-        }
-        return shares
-    }
-
     /// The samples with tags, each as often as its rarest tag asks for: sqrt(f / f(tag)) times, rounded, where f is the
     /// count of the most frequent tag.
     func samplesByRarity() -> [Int] {
