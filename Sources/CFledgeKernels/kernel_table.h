@@ -107,23 +107,19 @@
     K(void, dropout, \
         (const float *x, float *y, uint8_t *mask, int64_t n, float p, uint64_t key, uint64_t first_word), \
         (x, y, mask, n, p, key, first_word)) \
-    K(int, winograd_supported, (int64_t n, int64_t h, int64_t w, int64_t c, int64_t k, int64_t pad), \
-        (n, h, w, c, k, pad)) \
-    K(size_t, winograd_scratch, \
-        (fk_winograd_direction direction, int64_t n, int64_t h, int64_t w, int64_t c, int64_t k, int64_t pad), \
-        (direction, n, h, w, c, k, pad)) \
+    K(int, winograd_supported, (const fk_winograd_shape *shape), (shape)) \
+    K(size_t, winograd_scratch, (const fk_winograd_shape *shape, fk_winograd_direction direction), \
+        (shape, direction)) \
     K(void, winograd_forward, \
-        (const float *x, const float *weights, const float *bias, int relu, int64_t n, int64_t h, int64_t w, \
-            int64_t c, int64_t k, int64_t pad, float *y, void *scratch), \
-        (x, weights, bias, relu, n, h, w, c, k, pad, y, scratch)) \
+        (const fk_winograd_shape *shape, const float *x, const float *weights, const float *bias, int relu, float *y, \
+            void *scratch), \
+        (shape, x, weights, bias, relu, y, scratch)) \
     K(void, winograd_backward_data, \
-        (const float *dy, const float *weights, int64_t n, int64_t h, int64_t w, int64_t c, int64_t k, int64_t pad, \
-            float *dx, void *scratch), \
-        (dy, weights, n, h, w, c, k, pad, dx, scratch)) \
+        (const fk_winograd_shape *shape, const float *dy, const float *weights, float *dx, void *scratch), \
+        (shape, dy, weights, dx, scratch)) \
     K(void, winograd_backward_weights, \
-        (const float *x, const float *dy, int64_t n, int64_t h, int64_t w, int64_t c, int64_t k, int64_t pad, \
-            float *dw, void *scratch), \
-        (x, dy, n, h, w, c, k, pad, dw, scratch))
+        (const fk_winograd_shape *shape, const float *x, const float *dy, float *dw, void *scratch), \
+        (shape, x, dy, dw, scratch))
 
 #define FK_TABLE_ENTRY(RESULT, NAME, PARAMETERS, ARGUMENTS) RESULT(*NAME) PARAMETERS;
 struct kernel_table {

@@ -2,35 +2,67 @@ import XCTest
 
 @testable import FledgeCore
 
-/// Convolutions that go through `WinogradConvolution`, against float64: values and both gradients within 5e-6 of the
-/// largest element.
-final class WinogradConvolutionTests: XCTestCase {
+/// Convolutions that go past oneDNN's, against float64: values and all gradients within 5e-6 of the largest element.
+final class ConvolutionPathTests: XCTestCase {
     private func largestError(_ found: Tensor, _ expected: Tensor) -> Double {
         let (a, b) = (found.doubles(), expected.doubles())
         XCTAssertEqual(found.shape, expected.shape)
         return zip(a, b).map { abs($0 - $1) }.max()! / b.map { abs($0) }.max()!
     }
 
-    func testAgainstFloat64() throws {
+    private struct Case {
+        var x: [Int], outputs: Int, kernel = 3, stride = 1, padding = 1
+        var weight: [Int] { [outputs, x[3], kernel, kernel] }
+        var parameters: ConvolutionParameters {
+            ConvolutionParameters(
+                strideH: stride, strideW: stride, top: padding, left: padding, bottom: padding, right: padding)
+        }
+    }
+
+    private func assertMatchesFloat64(_ s: Case, random: inout RandomSource) {
+        let values = [s.x, s.weight, [s.outputs]].map {
+            Tensor.normal($0, random: &random, dtype: .float64, device: .reference)
+        }
+        func run(_ dtype: DType, _ device: Device) -> [Tensor] {
+            let leaves = values.map { $0.cast(to: dtype).to(device).requiringGradient() }
+            let y = leaves[0].convolution2D(
+                leaves[1], bias: leaves[2], stride: (s.stride, s.stride), padding: (s.padding, s.padding))
+            return [y] + gradients(of: (y * y).sum(), for: leaves).map { $0! }
+        }
+        for (i, (found, expected)) in zip(run(.float32, .cpu), run(.float64, .reference)).enumerated() {
+            XCTAssertLessThan(largestError(found, expected), 5e-6, "\(s), tensor \(i)")
+        }
+    }
+
+    func testWinograd() throws {
         if Engine.instructionSet == "base" { throw XCTSkip("needs AVX2") }
         var random = RandomSource(seed: 11)
-        let cases: [(x: [Int], outputs: Int, padding: Int)] = [
-            ([3, 17, 14, 32], 48, 1), ([2, 8, 8, 64], 64, 0), ([1, 7, 5, 32], 32, 2), ([16, 12, 12, 32], 32, 1),
-        ]
-        for (shape, outputs, padding) in cases {
-            let values = [shape, [outputs, shape[3], 3, 3], [outputs]].map {
-                Tensor.normal($0, random: &random, dtype: .float64, device: .reference)
-            }
-            func run(_ dtype: DType, _ device: Device) -> [Tensor] {
-                let leaves = values.map { $0.cast(to: dtype).to(device).requiringGradient() }
-                let y = leaves[0].convolution2D(leaves[1], bias: leaves[2], padding: (padding, padding))
-                return [y] + gradients(of: (y * y).sum(), for: leaves).map { $0! }
-            }
-            let p = ConvolutionParameters(top: padding, left: padding, bottom: padding, right: padding)
-            XCTAssertNotNil(WinogradConvolution(x: shape, weight: values[1].shape, p), "\(shape) should take this path")
-            for (i, (found, expected)) in zip(run(.float32, .cpu), run(.float64, .reference)).enumerated() {
-                XCTAssertLessThan(largestError(found, expected), 5e-6, "\(shape), tensor \(i)")
-            }
+        for s in [
+            Case(x: [3, 17, 14, 32], outputs: 48), Case(x: [2, 8, 8, 64], outputs: 64, padding: 0),
+            Case(x: [1, 7, 5, 32], outputs: 32, padding: 2), Case(x: [16, 12, 12, 32], outputs: 32),
+            Case(x: [3, 15, 13, 32], outputs: 48, stride: 2), Case(x: [17, 8, 7, 64], outputs: 96, stride: 2),
+        ] {
+            XCTAssertNotNil(WinogradConvolution(x: s.x, weight: s.weight, s.parameters), "\(s) should take this path")
+            assertMatchesFloat64(s, random: &random)
+        }
+    }
+
+    func testWholeImage() {
+        var random = RandomSource(seed: 12)
+        for s in [
+            Case(x: [5, 2, 2, 12], outputs: 7, stride: 2), Case(x: [3, 1, 1, 20], outputs: 9),
+            Case(x: [4, 2, 1, 6], outputs: 8, kernel: 5, stride: 3, padding: 2),
+            Case(x: [2, 3, 3, 4], outputs: 5, kernel: 5, stride: 4, padding: 2),
+        ] {
+            XCTAssertNotNil(WholeImageConvolution(x: s.x, weight: s.weight, s.parameters), "\(s) should take this path")
+            assertMatchesFloat64(s, random: &random)
+        }
+        for s in [
+            Case(x: [5, 2, 2, 12], outputs: 7), Case(x: [5, 3, 3, 12], outputs: 7, stride: 4),
+            Case(x: [5, 3, 3, 12], outputs: 7, padding: 0), Case(x: [5, 1, 1, 12], outputs: 7, kernel: 1, padding: 0),
+        ] {
+            XCTAssertNil(
+                WholeImageConvolution(x: s.x, weight: s.weight, s.parameters), "\(s) should not take this path")
         }
     }
 
@@ -39,7 +71,8 @@ final class WinogradConvolutionTests: XCTestCase {
         func takes(_ weight: [Int], _ p: ConvolutionParameters) -> Bool {
             WinogradConvolution(x: x, weight: weight, p) != nil
         }
-        XCTAssertFalse(takes(w, ConvolutionParameters(strideH: 2, strideW: 2)))
+        XCTAssertFalse(takes(w, ConvolutionParameters(strideH: 2, strideW: 2)))  // without padding
+        XCTAssertFalse(takes(w, ConvolutionParameters(strideH: 2, top: 1, left: 1, bottom: 1, right: 1)))
         XCTAssertFalse(takes(w, ConvolutionParameters(dilationH: 2, dilationW: 2)))
         XCTAssertFalse(takes(w, ConvolutionParameters(top: 1)))
         XCTAssertFalse(takes([32, 16, 3, 3], ConvolutionParameters(groups: 2)))

@@ -5,9 +5,14 @@ import XCTest
 /// Winograd convolution against direct sums in float64, at a sample of the outputs.
 final class KernelWinogradTests: KernelTestCase {
     private struct Shape {
-        var n: Int, h: Int, w: Int, c: Int, k: Int, pad = 1
-        var oh: Int { h + 2 * pad - 2 }
-        var ow: Int { w + 2 * pad - 2 }
+        var n: Int, h: Int, w: Int, c: Int, k: Int, stride = 1, pad = 1
+        var oh: Int { (h + 2 * pad - 3) / stride + 1 }
+        var ow: Int { (w + 2 * pad - 3) / stride + 1 }
+        var kernels: fk_winograd_shape {
+            fk_winograd_shape(
+                n: Int64(n), h: Int64(h), w: Int64(w), c: Int64(c), k: Int64(k), stride: Int64(stride),
+                pad: Int64(pad))
+        }
     }
 
     /// Together they take every scheme: tile and column split (one and several super blocks), private sums, shared
@@ -20,6 +25,10 @@ final class KernelWinogradTests: KernelTestCase {
         Shape(n: 2, h: 5, w: 6, c: 48, k: 32, pad: 2), Shape(n: 1, h: 66, w: 66, c: 32, k: 32),
         Shape(n: 8, h: 4, w: 4, c: 320, k: 320), Shape(n: 9, h: 16, w: 16, c: 320, k: 304),
         Shape(n: 1, h: 1, w: 1, c: 32, k: 32), Shape(n: 1, h: 3, w: 3, c: 32, k: 32, pad: 0),
+        Shape(n: 2, h: 16, w: 32, c: 32, k: 64, stride: 2), Shape(n: 3, h: 7, w: 8, c: 64, k: 48, stride: 2),
+        Shape(n: 33, h: 14, w: 31, c: 32, k: 32, stride: 2), Shape(n: 1, h: 8, w: 8, c: 128, k: 128, stride: 2),
+        Shape(n: 2, h: 65, w: 64, c: 32, k: 48, stride: 2), Shape(n: 3, h: 16, w: 15, c: 160, k: 320, stride: 2),
+        Shape(n: 36, h: 15, w: 15, c: 240, k: 192, stride: 2),
     ]
 
     func testRule() {
@@ -30,6 +39,10 @@ final class KernelWinogradTests: KernelTestCase {
             XCTAssertFalse(isSupported(Shape(n: 1, h: 8, w: 8, c: 64, k: 40)))
             XCTAssertFalse(isSupported(Shape(n: 1, h: 8, w: 8, c: 64, k: 64, pad: 3)))
             XCTAssertFalse(isSupported(Shape(n: 1, h: 2, w: 8, c: 64, k: 64, pad: 0)))
+            XCTAssertEqual(isSupported(Shape(n: 1, h: 7, w: 7, c: 64, k: 32, stride: 2)), vectors)
+            XCTAssertFalse(isSupported(Shape(n: 1, h: 14, w: 14, c: 64, k: 32, stride: 2)))
+            XCTAssertFalse(isSupported(Shape(n: 1, h: 8, w: 8, c: 64, k: 64, stride: 2, pad: 0)))
+            XCTAssertFalse(isSupported(Shape(n: 1, h: 16, w: 16, c: 64, k: 64, stride: 3)))
         }
     }
 
@@ -78,47 +91,39 @@ final class KernelWinogradTests: KernelTestCase {
     // MARK: Calls
 
     private func isSupported(_ s: Shape) -> Bool {
-        fk_winograd_supported(
-            Int64(s.n), Int64(s.h), Int64(s.w), Int64(s.c), Int64(s.k), Int64(s.pad)) == 1
+        var shape = s.kernels
+        return fk_winograd_supported(&shape) == 1
     }
     private func withScratch(
-        _ s: Shape, _ direction: fk_winograd_direction, _ body: (UnsafeMutableRawPointer) -> Void
+        _ s: Shape, _ direction: fk_winograd_direction,
+        _ body: (UnsafePointer<fk_winograd_shape>, UnsafeMutableRawPointer) -> Void
     ) {
-        let bytes = fk_winograd_scratch(
-            direction, Int64(s.n), Int64(s.h), Int64(s.w), Int64(s.c), Int64(s.k), Int64(s.pad))
-        let guardBytes = 64
-        let scratch = UnsafeMutableRawPointer.allocate(byteCount: bytes + guardBytes, alignment: 64)
-        memset(scratch, 0xFF, bytes + guardBytes)  // NaN: nothing may be read before it is written
-        body(scratch)
-        let end = UnsafeRawBufferPointer(start: scratch + bytes, count: guardBytes)
-        XCTAssertTrue(end.allSatisfy { $0 == 0xFF }, "wrote beyond its scratch")
-        scratch.deallocate()
+        withUnsafePointer(to: s.kernels) { shape in
+            let bytes = fk_winograd_scratch(shape, direction)
+            let guardBytes = 64
+            let scratch = UnsafeMutableRawPointer.allocate(byteCount: bytes + guardBytes, alignment: 64)
+            memset(scratch, 0xFF, bytes + guardBytes)  // NaN: nothing may be read before it is written
+            body(shape, scratch)
+            let end = UnsafeRawBufferPointer(start: scratch + bytes, count: guardBytes)
+            XCTAssertTrue(end.allSatisfy { $0 == 0xFF }, "wrote beyond its scratch")
+            scratch.deallocate()
+        }
     }
     private func forward(
         _ s: Shape, _ x: [Float], _ weights: [Float], bias: [Float]? = nil, relu: Bool = false
     ) -> [Float] {
         var y = [Float](repeating: .nan, count: s.n * s.oh * s.ow * s.k)
-        withScratch(s, FK_WINOGRAD_FORWARD) {
-            fk_winograd_forward(
-                x, weights, bias, relu ? 1 : 0, Int64(s.n), Int64(s.h), Int64(s.w), Int64(s.c), Int64(s.k),
-                Int64(s.pad), &y, $0)
-        }
+        withScratch(s, FK_WINOGRAD_FORWARD) { fk_winograd_forward($0, x, weights, bias, relu ? 1 : 0, &y, $1) }
         return y
     }
     private func backwardData(_ s: Shape, _ dy: [Float], _ weights: [Float]) -> [Float] {
         var dx = [Float](repeating: .nan, count: s.n * s.h * s.w * s.c)
-        withScratch(s, FK_WINOGRAD_BACKWARD_DATA) {
-            fk_winograd_backward_data(
-                dy, weights, Int64(s.n), Int64(s.h), Int64(s.w), Int64(s.c), Int64(s.k), Int64(s.pad), &dx, $0)
-        }
+        withScratch(s, FK_WINOGRAD_BACKWARD_DATA) { fk_winograd_backward_data($0, dy, weights, &dx, $1) }
         return dx
     }
     private func backwardWeights(_ s: Shape, _ x: [Float], _ dy: [Float]) -> [Float] {
         var dw = [Float](repeating: .nan, count: s.k * s.c * 9)
-        withScratch(s, FK_WINOGRAD_BACKWARD_WEIGHTS) {
-            fk_winograd_backward_weights(
-                x, dy, Int64(s.n), Int64(s.h), Int64(s.w), Int64(s.c), Int64(s.k), Int64(s.pad), &dw, $0)
-        }
+        withScratch(s, FK_WINOGRAD_BACKWARD_WEIGHTS) { fk_winograd_backward_weights($0, x, dy, &dw, $1) }
         return dw
     }
 
@@ -143,7 +148,7 @@ final class KernelWinogradTests: KernelTestCase {
             let k = index % s.k, j = index / s.k % s.ow, i = index / s.k / s.ow % s.oh, n = index / s.k / s.ow / s.oh
             var sum = 0.0
             for (a, b) in taps {
-                let r = i + a - s.pad, q = j + b - s.pad
+                let r = i * s.stride + a - s.pad, q = j * s.stride + b - s.pad
                 guard r >= 0, r < s.h, q >= 0, q < s.w else { continue }
                 for c in 0..<s.c {
                     sum +=
@@ -159,8 +164,9 @@ final class KernelWinogradTests: KernelTestCase {
             let c = index % s.c, q = index / s.c % s.w, r = index / s.c / s.w % s.h, n = index / s.c / s.w / s.h
             var sum = 0.0
             for (a, b) in taps {
-                let i = r - a + s.pad, j = q - b + s.pad
-                guard i >= 0, i < s.oh, j >= 0, j < s.ow else { continue }
+                let (i, left) = (r - a + s.pad).quotientAndRemainder(dividingBy: s.stride)
+                let (j, over) = (q - b + s.pad).quotientAndRemainder(dividingBy: s.stride)
+                guard left == 0, over == 0, i >= 0, i < s.oh, j >= 0, j < s.ow else { continue }
                 for k in 0..<s.k {
                     sum +=
                         Double(dy[((n * s.oh + i) * s.ow + j) * s.k + k])
@@ -175,10 +181,12 @@ final class KernelWinogradTests: KernelTestCase {
             let (a, b) = taps[index % 9], c = index / 9 % s.c, k = index / 9 / s.c
             var sum = 0.0
             for n in 0..<s.n {
-                for i in max(0, s.pad - a)..<max(max(0, s.pad - a), min(s.oh, s.h + s.pad - a)) {
-                    for j in max(0, s.pad - b)..<max(max(0, s.pad - b), min(s.ow, s.w + s.pad - b)) {
+                for i in 0..<s.oh {
+                    for j in 0..<s.ow {
+                        let r = i * s.stride + a - s.pad, q = j * s.stride + b - s.pad
+                        guard r >= 0, r < s.h, q >= 0, q < s.w else { continue }
                         sum +=
-                            Double(x[((n * s.h + i + a - s.pad) * s.w + j + b - s.pad) * s.c + c])
+                            Double(x[((n * s.h + r) * s.w + q) * s.c + c])
                             * Double(dy[((n * s.oh + i) * s.ow + j) * s.k + k])
                     }
                 }

@@ -238,32 +238,35 @@ void fk_dropout(
 
 // ---- Winograd convolution ------------------------------------------------------------------------------------------
 //
-// Convolution 3x3, stride 1, no dilation, one group, by the minimal filtering of Winograd (Lavin and Gray 2016), with
-// tiles of 4x4 outputs, or 2x2 where there are very few. x: [n, h, w, c], weights: [k, c, 3, 3], y: [n, h + 2 pad - 2,
-// w + 2 pad - 2, k]. Error about 2e-6 of the largest output. Stops for shapes that are not supported.
+// Convolution 3x3, stride 1 or 2, no dilation, one group, by the minimal filtering of Winograd (Lavin and Gray 2016),
+// with tiles of 4x4 outputs, or of 2x2 where there are very few. x: [n, h, w, c], weights: [k, c, 3, 3],
+// y: [n, (h + 2 pad - 3) / stride + 1, (w + 2 pad - 3) / stride + 1, k]. Error about 2e-6 of the largest output. Stops
+// for shapes that are not supported.
+
+/// Of the forward convolution, in every direction.
+typedef struct fk_winograd_shape {
+    int64_t n, h, w, c, k, stride, pad;
+} fk_winograd_shape;
 
 typedef enum fk_winograd_direction {
     FK_WINOGRAD_FORWARD, FK_WINOGRAD_BACKWARD_DATA, FK_WINOGRAD_BACKWARD_WEIGHTS
 } fk_winograd_direction;
 
-/// 1 where these kernels beat direct convolution, by a fixed rule: c and k multiples of 16 from 32 to 4096, padding 0
-/// to 2, and at least AVX2.
-int fk_winograd_supported(int64_t n, int64_t h, int64_t w, int64_t c, int64_t k, int64_t pad);
+/// 1 where these kernels beat direct convolution, by a fixed rule: c and k multiples of 16 from 32 to 4096; padding 0
+/// to 2, or with stride 2 padding 1 and outputs that nearly fill their tiles; at least AVX2.
+int fk_winograd_supported(const fk_winograd_shape *shape);
 /// Bytes of scratch (64-byte aligned) that a call needs with the present instruction set and number of threads.
-size_t fk_winograd_scratch(
-    fk_winograd_direction direction, int64_t n, int64_t h, int64_t w, int64_t c, int64_t k, int64_t pad);
+size_t fk_winograd_scratch(const fk_winograd_shape *shape, fk_winograd_direction direction);
 /// y = x * weights + bias (NULL: none), then ReLU if relu.
 void fk_winograd_forward(
-    const float *x, const float *weights, const float *bias, int relu, int64_t n, int64_t h, int64_t w, int64_t c,
-    int64_t k, int64_t pad, float *y, void *scratch);
-/// The gradient of x; n to pad describe the forward convolution.
+    const fk_winograd_shape *shape, const float *x, const float *weights, const float *bias, int relu, float *y,
+    void *scratch);
+/// The gradient of x.
 void fk_winograd_backward_data(
-    const float *dy, const float *weights, int64_t n, int64_t h, int64_t w, int64_t c, int64_t k, int64_t pad,
-    float *dx, void *scratch);
+    const fk_winograd_shape *shape, const float *dy, const float *weights, float *dx, void *scratch);
 /// The gradient of the weights.
 void fk_winograd_backward_weights(
-    const float *x, const float *dy, int64_t n, int64_t h, int64_t w, int64_t c, int64_t k, int64_t pad, float *dw,
-    void *scratch);
+    const fk_winograd_shape *shape, const float *x, const float *dy, float *dw, void *scratch);
 
 #ifdef __cplusplus
 }

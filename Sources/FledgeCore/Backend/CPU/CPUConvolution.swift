@@ -23,6 +23,9 @@ extension CPUBackend {
         let x = x.contiguous()
         let weight = weight.contiguous()
         let bias = bias?.contiguous()
+        if let whole = WholeImageConvolution(x: x.shape, weight: weight.shape, p) {
+            return whole.forward(x, weight, bias: bias)
+        }
         let y = output(shape, like: x)
         if let winograd = WinogradConvolution(x: x.shape, weight: weight.shape, p) {
             winograd.forward(x, weight, bias: bias, into: y)
@@ -42,6 +45,9 @@ extension CPUBackend {
         }
         let g = gradient.contiguous()
         let weight = weight.contiguous()
+        if let whole = WholeImageConvolution(x: inputShape, weight: weight.shape, p) {
+            return whole.inputGradient(g, weight, inputShape: inputShape)
+        }
         let dx = output(inputShape, like: g)
         if let winograd = WinogradConvolution(x: inputShape, weight: weight.shape, p) {
             winograd.inputGradient(g, weight, into: dx)
@@ -61,6 +67,9 @@ extension CPUBackend {
         }
         let g = gradient.contiguous()
         let x = x.contiguous()
+        if let whole = WholeImageConvolution(x: x.shape, weight: weightShape, p) {
+            return whole.weightGradient(g, x, weightShape: weightShape)
+        }
         let dw = output(weightShape, like: x)
         if let winograd = WinogradConvolution(x: x.shape, weight: weightShape, p) {
             winograd.weightGradient(g, x, into: dw)
