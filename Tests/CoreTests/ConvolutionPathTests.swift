@@ -41,6 +41,7 @@ final class ConvolutionPathTests: XCTestCase {
             Case(x: [3, 17, 14, 32], outputs: 48), Case(x: [2, 8, 8, 64], outputs: 64, padding: 0),
             Case(x: [1, 7, 5, 32], outputs: 32, padding: 2), Case(x: [16, 12, 12, 32], outputs: 32),
             Case(x: [3, 15, 13, 32], outputs: 48, stride: 2), Case(x: [17, 8, 7, 64], outputs: 96, stride: 2),
+            Case(x: [9, 4, 4, 64], outputs: 32, stride: 2), Case(x: [2, 28, 12, 32], outputs: 64, stride: 2),
         ] {
             XCTAssertNotNil(WinogradConvolution(x: s.x, weight: s.weight, s.parameters), "\(s) should take this path")
             assertMatchesFloat64(s, random: &random)

@@ -16,7 +16,7 @@ final class KernelWinogradTests: KernelTestCase {
     }
 
     /// Together they take every scheme: tile and column split (one and several super blocks), private sums, shared
-    /// blocks, block split, and both tile sizes.
+    /// blocks, block split, and both tile sizes of either stride.
     private static let shapes = [
         Shape(n: 1, h: 28, w: 28, c: 32, k: 32), Shape(n: 2, h: 28, w: 28, c: 32, k: 64),
         Shape(n: 3, h: 7, w: 7, c: 64, k: 64), Shape(n: 2, h: 16, w: 16, c: 64, k: 64),
@@ -28,7 +28,9 @@ final class KernelWinogradTests: KernelTestCase {
         Shape(n: 2, h: 16, w: 32, c: 32, k: 64, stride: 2), Shape(n: 3, h: 7, w: 8, c: 64, k: 48, stride: 2),
         Shape(n: 33, h: 14, w: 31, c: 32, k: 32, stride: 2), Shape(n: 1, h: 8, w: 8, c: 128, k: 128, stride: 2),
         Shape(n: 2, h: 65, w: 64, c: 32, k: 48, stride: 2), Shape(n: 3, h: 16, w: 15, c: 160, k: 320, stride: 2),
-        Shape(n: 36, h: 15, w: 15, c: 240, k: 192, stride: 2),
+        Shape(n: 36, h: 15, w: 15, c: 240, k: 192, stride: 2), Shape(n: 65, h: 4, w: 4, c: 64, k: 48, stride: 2),
+        Shape(n: 3, h: 28, w: 27, c: 32, k: 64, stride: 2), Shape(n: 1, h: 11, w: 12, c: 48, k: 160, stride: 2),
+        Shape(n: 40, h: 3, w: 4, c: 320, k: 240, stride: 2),
     ]
 
     func testRule() {

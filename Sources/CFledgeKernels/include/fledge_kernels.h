@@ -239,9 +239,9 @@ void fk_dropout(
 // ---- Winograd convolution ------------------------------------------------------------------------------------------
 //
 // Convolution 3x3, stride 1 or 2, no dilation, one group, by the minimal filtering of Winograd (Lavin and Gray 2016),
-// with tiles of 4x4 outputs, or of 2x2 where there are very few. x: [n, h, w, c], weights: [k, c, 3, 3],
-// y: [n, (h + 2 pad - 3) / stride + 1, (w + 2 pad - 3) / stride + 1, k]. Error about 2e-6 of the largest output. Stops
-// for shapes that are not supported.
+// with tiles of 4x4 outputs, or of 2x2 where there are very few or, with stride 2, where those fit better.
+// x: [n, h, w, c], weights: [k, c, 3, 3], y: [n, (h + 2 pad - 3) / stride + 1, (w + 2 pad - 3) / stride + 1, k].
+// Error about 2e-6 of the largest output. Stops for shapes that are not supported.
 
 /// Of the forward convolution, in every direction.
 typedef struct fk_winograd_shape {

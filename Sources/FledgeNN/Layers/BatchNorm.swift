@@ -49,8 +49,8 @@ public final class BatchNorm: Layer, ModeSwitching {
         require(n != 1, "BatchNorm: one value per channel in x \(x.shape); training needs more")
         let (y, mean, variance) = x.batchNorm(weight: weight?.value, bias: bias?.value, epsilon: epsilon, relu: relu)
         if updatesStatistics, n > 0 {
-            runningMean.value = runningMean.value * (1 - momentum) + mean * momentum
-            runningVar.value = runningVar.value * (1 - momentum) + variance * (momentum * n / (n - 1))
+            runningMean.update { moveAverage(&$0, towards: mean, decay: 1 - momentum) }
+            runningVar.update { moveAverage(&$0, towards: variance * (n / (n - 1)), decay: 1 - momentum) }
             numBatchesTracked.value = numBatchesTracked.value + 1
         }
         return y

@@ -89,6 +89,15 @@ public final class Buffer {
         }
     }
 
+    /// As `Parameter.update`.
+    package func update(_ body: (inout Tensor) -> Void) {
+        let (shape, dtype) = (stored.shape, stored.dtype)
+        noGradient { body(&stored) }
+        require(
+            stored.shape == shape && stored.dtype == dtype,
+            "Buffer.update: \(dtype) \(shape) became \(stored.dtype) \(stored.shape)")
+    }
+
     public var shape: [Int] { stored.shape }
 
     func convert(to dtype: DType, device: Device) {

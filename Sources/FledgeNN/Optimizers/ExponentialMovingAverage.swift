@@ -29,7 +29,7 @@ public final class ExponentialMovingAverage {
         let t = Double(updates)
         let decay = warmsUp ? min(self.decay, (1 + t) / (10 + t)) : self.decay
         updates += 1
-        for (index, parameter) in parameters.enumerated() { follow(&averages[index], parameter.item.value, decay) }
+        for (index, parameter) in parameters.enumerated() { moveAverage(&averages[index], towards: parameter.item.value, decay: decay) }
         copies = buffers.map { $0.item.value }
     }
 
@@ -96,13 +96,13 @@ extension Module {
             require(
                 own.item.shape == other.item.shape,
                 "follow: \(own.name) has shape \(own.item.shape), the leader's \(other.item.shape)")
-            own.item.update { FledgeNN.follow(&$0, other.item.value, decay) }
+            own.item.update { moveAverage(&$0, towards: other.item.value, decay: decay) }
         }
     }
 }
 
 /// average = decay * average + (1 - decay) * value
-private func follow(_ average: inout Tensor, _ value: Tensor, _ decay: Double) {
+func moveAverage(_ average: inout Tensor, towards value: Tensor, decay: Double) {
     if OptimizerKernels.interpolate(&average, towards: value.detached(), share: 1 - decay) { return }
     average = average.detached() * decay + value.detached() * (1 - decay)
 }
