@@ -102,8 +102,7 @@ public final class VisionTransformer: SpatialBackbone {
         if let visible {
             require(
                 visible.rank == 2 && visible.shape[0] == n, "VisionTransformer: visible \(visible.shape), x \(x.shape)")
-            let index = visible.unsqueezed(axis: 2).expanded(to: visible.shape + [featureCount])
-            patches = patches.gather(axis: 1, index)
+            patches = patches.gatherRows(visible)
         }
         return norm(blocks.reduce(concatenate([token, patches], axis: 1)) { $1($0) })
     }
@@ -180,8 +179,8 @@ public final class FusedSelfAttention: Layer {
 
     public func callAsFunction(_ x: Tensor) -> Tensor {
         let (n, s, width) = (x.shape[0], x.shape[1], x.shape[2])
-        let parts = qkv(x).reshaped([n, s, 3, heads, width / heads])
-        let y = scaledDotProductAttention(parts[0..., 0..., 0], parts[0..., 0..., 1], parts[0..., 0..., 2])
+        let parts = qkv(x).reshaped([n, s, 3, heads, width / heads]).split(3, axis: 2).map { $0.squeezed(axis: 2) }
+        let y = scaledDotProductAttention(parts[0], parts[1], parts[2])
         return proj(y.reshaped([n, s, width]))
     }
 }

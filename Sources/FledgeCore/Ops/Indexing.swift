@@ -31,6 +31,19 @@ extension Tensor {
         }
     }
 
+    /// The rows `indices` [B, K] of each sequence of this [B, L, D]: [B, K, D]. What `gather` does with the indices spread
+    /// over D, without reading an index for every number.
+    package func gatherRows(_ indices: Tensor) -> Tensor {
+        require(
+            rank == 3 && indices.rank == 2 && indices.shape[0] == shape[0],
+            "gatherRows: indices \(indices.shape) for shape \(shape)")
+        let (batch, length, width) = (shape[0], shape[1], shape[2])
+        let index = checkedIndices(indices, below: length, "gatherRows")
+        let first = Tensor((0..<batch).map { $0 * length }, shape: [batch, 1], device: device)
+        return reshaped([batch * length, width]).indexSelect(axis: 0, (index + first).flattened(0...1))
+            .reshaped([batch, indices.shape[1], width])
+    }
+
     /// The element `indices[i][j]` of each line along `axis`; `indices` has this tensor's shape except along `axis`.
     public func gather(axis: Int, _ indices: Tensor) -> Tensor {
         let axis = normalized(axis: axis, rank: rank, "gather")

@@ -192,9 +192,9 @@ extension Tensor {
         let axis = normalized(axis: axis, rank: rank, "chunked")
         require(count > 0, "chunked: \(count) parts")
         let size = (shape[axis] + count - 1) / count
-        return stride(from: 0, to: shape[axis], by: Swift.max(size, 1)).map {
-            narrowed(axis: axis, start: $0, length: Swift.min(size, shape[axis] - $0))
-        }
+        return split(
+            sizes: stride(from: 0, to: shape[axis], by: Swift.max(size, 1)).map { Swift.min(size, shape[axis] - $0) },
+            axis: axis)
     }
 
     /// `length` elements from `start` along `axis`, as a view.

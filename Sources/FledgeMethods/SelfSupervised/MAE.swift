@@ -129,16 +129,16 @@ public struct MAE: Pretraining {
 }
 
 /// Which patches of each picture are seen: a random choice, the same number for all.
-struct PatchMask {
+package struct PatchMask {
     /// int64 [B, K], the seen patches in random order.
-    let visible: Tensor
+    package let visible: Tensor
     /// int64 [B, L]: where each patch stands when the seen ones come first and the hidden ones follow.
     let places: Tensor
     /// [B, L]: 1 where a patch is hidden.
-    let mask: Tensor
+    package let mask: Tensor
 
     /// Of `patches` patches, floor(patches * (1 - ratio)) are seen, one at least, and one at least is hidden.
-    init(batch: Int, patches: Int, ratio: Double, random: inout RandomSource) {
+    package init(batch: Int, patches: Int, ratio: Double, random: inout RandomSource) {
         require(patches > 1, "PatchMask: \(patches) patches")
         let kept = min(max(1, Int((Double(patches) * (1 - ratio)).rounded(.down))), patches - 1)
         let order = Tensor.uniform([batch, patches], random: &random).argsort()
@@ -152,13 +152,13 @@ struct PatchMask {
         let (batch, count, width) = (places.shape[0], places.shape[1], seen.shape[2])
         let all = concatenate(
             [seen, hidden.expanded(to: [batch, count - visible.shape[1], width])], axis: 1)
-        return all.gather(axis: 1, places.unsqueezed(axis: 2).expanded(to: [batch, count, width]))
+        return all.gatherRows(places)
     }
 }
 
 /// The decoder of a masked autoencoder: transformer blocks over all places, with a learned token where nothing was
 /// seen.
-final class PatchDecoder: Module {
+package final class PatchDecoder: Module {
     let embed: Linear
     /// [1, 1, width]
     let maskToken: Parameter
@@ -168,7 +168,7 @@ final class PatchDecoder: Module {
     /// [1, 1 + patches, width], fixed; nothing for the class token.
     private let positions: Tensor
 
-    init(
+    package init(
         _ inputs: Int, width: Int, blocks: Int, grid: (Int, Int), outputs: Int, random: inout RandomSource
     ) {
         embed = .transformer(inputs, width, random: &random)
@@ -184,7 +184,7 @@ final class PatchDecoder: Module {
 
     /// - Parameter tokens: [B, 1 + K, inputs], the class token first.
     /// - Returns: [B, patches, outputs].
-    func callAsFunction(_ tokens: Tensor, _ mask: PatchMask) -> Tensor {
+    package func callAsFunction(_ tokens: Tensor, _ mask: PatchMask) -> Tensor {
         let h = embed(tokens)
         let all = mask.restored(h[0..., 1...], hidden: maskToken.value)
         let x = concatenate([h[0..., 0..<1], all], axis: 1) + positions

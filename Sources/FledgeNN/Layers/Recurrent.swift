@@ -166,7 +166,8 @@ public struct RecurrentSize: Codable, Equatable, Sendable {
                 let bias = weights["bias_hh_" + suffix]?.value
                 // One product for all time steps; only the state's share has to wait for the state.
                 let projected = sequence.linear(
-                    weights["weight_ih_" + suffix]!.value, weights["bias_ih_" + suffix]?.value)
+                    weights["weight_ih_" + suffix]!.value, weights["bias_ih_" + suffix]?.value
+                ).split(length, axis: 1)
                 var state = (0..<states).map { index in
                     initial?[index][layer * directions + direction]
                         ?? .zeros([n, hidden], dtype: x.dtype, device: x.device)
@@ -174,8 +175,7 @@ public struct RecurrentSize: Codable, Equatable, Sendable {
                 var steps: [Tensor] = []
                 for t in 0..<length {
                     let time = direction == 0 ? t : length - 1 - t
-                    let now = projected.narrowed(axis: 1, start: time, length: 1).squeezed(axis: 1)
-                    state = cell(now, state, weight, bias)
+                    state = cell(projected[time].squeezed(axis: 1), state, weight, bias)
                     steps.append(state[0])
                 }
                 outputs.append(stack(direction == 0 ? steps : steps.reversed(), axis: 1))

@@ -29,7 +29,9 @@ public final class ExponentialMovingAverage {
         let t = Double(updates)
         let decay = warmsUp ? min(self.decay, (1 + t) / (10 + t)) : self.decay
         updates += 1
-        for (index, parameter) in parameters.enumerated() { moveAverage(&averages[index], towards: parameter.item.value, decay: decay) }
+        for (index, parameter) in parameters.enumerated() {
+            moveAverage(&averages[index], towards: parameter.item.value, decay: decay)
+        }
         copies = buffers.map { $0.item.value }
     }
 
