@@ -64,7 +64,7 @@ format: ## Format every Swift file in place
 
 bench: build ## Time Fledge and PyTorch side by side
 	Scripts/venv.sh
-	$(PYTHON) Benchmarks/run.py
+	$(PYTHON) Benchmarks/run.py $(BENCH)
 
 golden: ## Regenerate the golden files of the tests from PyTorch
 	Scripts/venv.sh torchvision timm safetensors pillow tensorboard

@@ -1,8 +1,9 @@
 """Times Fledge and PyTorch side by side: `make bench`.
 
 Each round times Fledge, then every PyTorch setting, so that both see the same moods of the machine. A result is the
-median over the rounds; the ratio is PyTorch's best setting divided by Fledge, above 1 where Fledge is faster. Tables
-go to `Benchmarks/results` as CSV and Markdown.
+median over the rounds; the ratio is PyTorch's best setting divided by Fledge, above 1 where Fledge is faster. Then come
+the memory of a training, the slow-down beside another busy process, and starting up. Tables go to `Benchmarks/results`
+as CSV and Markdown.
 """
 
 import argparse
@@ -16,6 +17,8 @@ import re
 import statistics
 import subprocess
 import sys
+import tempfile
+import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -61,6 +64,90 @@ def measure_fledge(command, workload, seconds):
     return document["workloads"][0]["median"], document
 
 
+class Bench:
+    """Both sides, and what was measured so far."""
+
+    def __init__(self, options, workloads):
+        self.options, self.workloads = options, workloads
+        self.pytorch = PyTorch(options.threads)
+        self.fledge = {}
+        self.program = [sys.executable, str(HERE / "pytorch.py"), "--threads", str(options.threads)]
+
+    def time(self, name, rounds, settings):
+        """Times in milliseconds, turn by turn: Fledge's, and those of each PyTorch setting."""
+        ours, theirs = [], {setting: [] for setting in settings}
+        for _ in range(rounds):
+            found, self.fledge = measure_fledge(self.options.fledge, name, self.options.seconds)
+            ours.append(found)
+            for setting in settings:
+                theirs[setting].append(self.pytorch.measure(name, setting, self.options.seconds))
+        return ours, theirs
+
+    def workload(self, name):
+        settings = [s for s in self.workloads[name][1] if self.options.full or "compiled" not in s]
+        ours, theirs = self.time(name, self.options.rounds, settings)
+        medians = {setting: statistics.median(times) for setting, times in theirs.items()}
+        best = min(medians, key=medians.get)
+        row = {"workload": name} | times_row(ours, theirs[best]) | {
+            "pytorch_setting": best,
+            "other_settings_ms": "; ".join(f"{s} {m:.4g}" for s, m in medians.items() if s != best),
+        }
+        if name.endswith("-train"):
+            row["fledge_mb"] = peak_memory(
+                [self.options.fledge, "bench", "--only", name, "--rounds", "1", "--seconds", "0.001", "--quiet"])
+            row["pytorch_mb"] = peak_memory([*self.program, "--once", name, "--setting", best])
+        return row
+
+    def beside_a_busy_process(self, row):
+        """The same workload while another process keeps one core busy."""
+        busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+        try:
+            setting = row["pytorch_setting"]
+            ours, theirs = self.time(row["workload"], min(3, self.options.rounds), [setting])
+        finally:
+            busy.kill()
+            busy.wait()
+        found = times_row(ours, theirs[setting])
+        return {"workload": f"{row['workload']}, beside a busy process"} | found | {
+            "pytorch_setting": setting,
+            "fledge_slowdown": found["fledge_ms"] / row["fledge_ms"],
+            "pytorch_slowdown": found["pytorch_ms"] / row["pytorch_ms"],
+        }
+
+    def starting(self, name, ours, theirs):
+        """Seconds from the start to the end of two commands, turn by turn."""
+        times = [[], []]
+        for _ in range(self.options.rounds):
+            for command, found in zip([ours, theirs], times):
+                with tempfile.TemporaryDirectory() as folder:
+                    start = time.perf_counter()
+                    subprocess.run(
+                        [part.replace("{folder}", folder) for part in command], check=True,
+                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                    found.append((time.perf_counter() - start) * 1000)
+        return {"workload": name} | times_row(*times)
+
+
+def times_row(ours, theirs):
+    return {
+        "fledge_ms": statistics.median(ours),
+        "pytorch_ms": statistics.median(theirs),
+        "ratio": statistics.median(theirs) / statistics.median(ours),
+        "fledge_rounds_ms": " ".join(f"{t:.4g}" for t in ours),
+        "pytorch_rounds_ms": " ".join(f"{t:.4g}" for t in theirs),
+    }
+
+
+def peak_memory(command):
+    """The largest memory in use by a process, in MB."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        sys.exit(f"{' '.join(command)} ended with {process.returncode}")
+    return usage.ru_maxrss / 1024
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fledge", default=str(HERE.parent / ".build/release/fledge"), help="the command to time")
@@ -69,8 +156,11 @@ def main():
     parser.add_argument("--seconds", type=float, default=1.0, help="time of one measurement (at least three steps)")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--full", action="store_true", help="try torch.compile too: minutes, and needs a C++ compiler")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds: a first look in some minutes")
     parser.add_argument("--output", default=str(HERE / "results"), help="folder for the tables")
     options = parser.parse_args()
+    if options.quick:
+        options.rounds, options.seconds = 3, 0.1
     os.environ["OMP_NUM_THREADS"] = str(options.threads)
 
     # Only now: PyTorch reads the number of threads when it is loaded.
@@ -82,47 +172,59 @@ def main():
         parser.error(f"no workload {', '.join(unknown)}; there are {', '.join(WORKLOADS)}")
     started = datetime.datetime.now(datetime.timezone.utc)
     load_before = os.getloadavg()[0]
-    pytorch = PyTorch(options.threads)
-    rows, fledge = [], {}
-    for name in options.only or WORKLOADS:
-        settings = [s for s in WORKLOADS[name][1] if options.full or "compiled" not in s]
-        ours, theirs = [], {setting: [] for setting in settings}
-        for _ in range(options.rounds):
-            time, fledge = measure_fledge(options.fledge, name, options.seconds)
-            ours.append(time)
-            for setting in settings:
-                theirs[setting].append(pytorch.measure(name, setting, options.seconds))
-        medians = {setting: statistics.median(times) for setting, times in theirs.items()}
-        best = min(medians, key=medians.get)
-        row = {
-            "workload": name,
-            "fledge_ms": statistics.median(ours),
-            "pytorch_ms": medians[best],
-            "ratio": medians[best] / statistics.median(ours),
-            "pytorch_setting": best,
-            "fledge_rounds_ms": " ".join(f"{t:.4g}" for t in ours),
-            "pytorch_rounds_ms": " ".join(f"{t:.4g}" for t in theirs[best]),
-            "other_settings_ms": "; ".join(f"{s} {m:.4g}" for s, m in medians.items() if s != best),
-        }
+    bench = Bench(options, WORKLOADS)
+    rows = []
+
+    def add(row):
         rows.append(row)
         print(
-            f"{name:20} Fledge {row['fledge_ms']:9.3f} ms   PyTorch {row['pytorch_ms']:9.3f} ms ({best})   "
+            f"{row['workload']:42} Fledge {row['fledge_ms']:9.3f} ms   PyTorch {row['pytorch_ms']:9.3f} ms   "
             f"ratio {row['ratio']:.2f}",
             flush=True,
         )
-    pytorch.close()
+
+    names = options.only or list(WORKLOADS)
+    for name in names:
+        add(bench.workload(name))
+    for row in rows[:]:
+        if row["workload"] in ["resnet18-train", "small-conv-train"]:
+            add(bench.beside_a_busy_process(row))
+    if not options.only:
+        add(bench.starting("start of the help", [options.fledge, "--help"], [sys.executable, "-c", "import torch"]))
+        one_step = [
+            options.fledge, "train", "supervised", "--data", "digits", "--labels-per-class", "10", "--set",
+            "training.steps=1", "--out", "{folder}/run", "--quiet",
+        ]
+        add(bench.starting("start and one step", one_step, [*bench.program, "--once", "mlp-train"]))
+    bench.pytorch.close()
+
+    # Share of the peak: products and sums of a direct computation, so that cleverer ones can pass 100 %.
+    count = json.loads(subprocess.run([*bench.program, "--flops"], check=True, stdout=subprocess.PIPE, text=True).stdout)
+    products = [row for row in rows if row["workload"] == "matmul"]
+    peak = max((count["matmul"] / min(r["fledge_ms"], r["pytorch_ms"]) for r in products), default=None)
+    for row in rows:
+        if peak and count.get(row["workload"]):
+            row["share_of_peak"] = count[row["workload"]] / row["fledge_ms"] / peak
 
     facts = [
         ("processor", processor()),
         ("threads", options.threads),
         ("system", f"{platform.system()} {platform.release()}"),
         ("date", started.strftime("%Y-%m-%d %H:%M UTC")),
-        ("Fledge", f"{fledge['version']}, kernels {fledge['instruction_set']}, oneDNN {fledge['onednn']}"),
+        ("Fledge", f"{bench.fledge['version']}, kernels {bench.fledge['instruction_set']}, oneDNN {bench.fledge['onednn']}"),
         ("PyTorch", f"{torch.__version__}, float32"),
         ("rounds", f"{options.rounds} of {options.seconds:g} s, taking turns"),
         ("load before and after", f"{load_before:.2f}, {os.getloadavg()[0]:.2f}"),
     ]
+    if peak:
+        facts.append(("peak", f"{peak / 1e6:.0f} GFLOP/s in the faster side's `matmul`"))
     write_tables(pathlib.Path(options.output), started, facts, rows)
+
+
+COLUMNS = [
+    "workload", "fledge_ms", "pytorch_ms", "ratio", "pytorch_setting", "share_of_peak", "fledge_mb", "pytorch_mb",
+    "fledge_slowdown", "pytorch_slowdown", "fledge_rounds_ms", "pytorch_rounds_ms", "other_settings_ms",
+]
 
 
 def write_tables(folder, started, facts, rows):
@@ -132,7 +234,7 @@ def write_tables(folder, started, facts, rows):
     with open(f"{base}.csv", "w", newline="") as file:
         for name, value in facts:
             file.write(f"# {name}: {value}\n")
-        writer = csv.DictWriter(file, rows[0].keys())
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
     lines = ["# Fledge and PyTorch", ""]
@@ -140,16 +242,32 @@ def write_tables(folder, started, facts, rows):
     lines += [
         "",
         "Milliseconds, medians over the rounds. The ratio is PyTorch's best setting divided by Fledge: above 1, Fledge",
-        "is faster.",
+        "is faster. The share is that of the peak in what direct products would take, and Winograd's method takes fewer.",
+        "Memory is the largest of the whole process, in MB.",
         "",
-        "| workload | Fledge | PyTorch | its best setting | ratio |",
-        "|---|---|---|---|---|",
+        "| workload | Fledge | PyTorch | its best setting | ratio | share of the peak | memory, Fledge | PyTorch | ratio |",
+        "|---" * 9 + "|",
     ]
-    for row in rows:
-        lines.append(
-            f"| {row['workload']} | {row['fledge_ms']:.4g} | {row['pytorch_ms']:.4g} | {row['pytorch_setting']} "
-            f"| **{row['ratio']:.2f}** |"
-        )
+
+    def cells(row):
+        share = f"{100 * row['share_of_peak']:.0f} %" if "share_of_peak" in row else ""
+        memory = ["", "", ""]
+        if "fledge_mb" in row:
+            ratio = row["fledge_mb"] / row["pytorch_mb"]
+            memory = [f"{row['fledge_mb']:.0f}", f"{row['pytorch_mb']:.0f}", f"{ratio:.2f}"]
+        return [
+            row["workload"], f"{row['fledge_ms']:.4g}", f"{row['pytorch_ms']:.4g}", row.get("pytorch_setting", ""),
+            f"**{row['ratio']:.2f}**", share, *memory,
+        ]
+
+    lines += [f"| {' | '.join(cells(row))} |" for row in rows]
+    slower = [row for row in rows if "fledge_slowdown" in row]
+    if slower:
+        lines += ["", "How many times as long a step takes beside a process that keeps one core busy:", ""]
+        lines += ["| workload | Fledge | PyTorch |", "|---|---|---|"]
+        for row in slower:
+            name = row["workload"].split(",")[0]
+            lines.append(f"| {name} | **{row['fledge_slowdown']:.1f}** | {row['pytorch_slowdown']:.1f} |")
     pathlib.Path(f"{base}.md").write_text("\n".join(lines) + "\n")
     print(f"wrote {base}.csv and .md")
 
