@@ -226,6 +226,32 @@ final class ActiveTests: XCTestCase {
         XCTAssertEqual(learner.test(learner.fit(labelled, random: random)), [])
     }
 
+    /// A network that goes on sees the new samples and those it gets wrong, and keeps what it knew of the others.
+    func testGoingOn() throws {
+        let context = try Digits.context(perClass: 1, samples: 400)
+        let test = try Digits.test()
+        let (method, _) = try Methods.entry(named: "supervised").make(nil, ["training.steps=100", "batchSize=32"])
+        let learner = MethodLearner(method, context, testing: test)
+        let random = RandomSource(seed: 3)
+        let labels = context.data.dataset.labels.map { $0! }
+        let (first, more) = (Array(stride(from: 0, to: 400, by: 4)), Array(stride(from: 1, to: 400, by: 14)))
+        let labelled = (first + more).map { (sample: $0, label: labels[$0]) }
+        func accuracy(_ opinion: MethodLearner.Opinion) -> Double {
+            Metrics.accuracy(
+                predicted: Metrics.predictions(scores: learner.test(opinion), classes: 10),
+                labels: test.labels.map { $0! })
+        }
+        let alone = accuracy(try learner.fit(Array(labelled.suffix(more.count)), random: random))
+        let before = try learner.fit(Array(labelled.prefix(100)), random: random)
+        // One label is changed: what the network says of that sample is wrong now.
+        var changed = labelled
+        changed[7].label = (labelled[7].label + 1) % 10
+        XCTAssertEqual(before.lessons(changed).map(\.sample), [labelled[7].sample] + more)
+        let after = accuracy(try learner.fit(labelled, after: before, random: random))
+        XCTAssertGreaterThan(after, accuracy(before) - 0.03)
+        XCTAssertGreaterThan(after, alone + 0.1)
+    }
+
     /// Any method learns between the questions; what it was not told it cannot see.
     func testMethodsLearnBetweenQuestions() throws {
         let context = try Digits.context(perClass: 1, samples: 200)

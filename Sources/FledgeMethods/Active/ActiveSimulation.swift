@@ -33,8 +33,9 @@ public struct ActiveSimulation: Sendable {
     ///   - labels: of all samples; a strategy sees those that it asked for.
     ///   - testLabels: of the test samples. Each point is measured on them: this is a study, not a way to choose.
     ///   - told: is called after every point.
-    public func run(
-        _ strategies: [QueryStrategy], _ learner: some QueryLearner, labels: [Int], testLabels: [Int], classes: Int,
+    public func run<Opinion: QueryOpinion>(
+        _ strategies: [QueryStrategy], _ learner: some QueryLearner<Opinion>, labels: [Int], testLabels: [Int],
+        classes: Int,
         told: (Point) throws -> Void = { _ in }
     ) throws -> [Point] {
         var points: [Point] = []
@@ -45,10 +46,18 @@ public struct ActiveSimulation: Sendable {
             for strategy in strategies {
                 var labelled = beginning
                 var round = 0
+                var last: Opinion?
                 while true {
                     // The same draws for every strategy, so that they differ by their questions only.
-                    let opinion = try learner.fit(
-                        labelled.map { (sample: $0, label: labels[$0]) }, random: random.stream("round").at(round))
+                    let known = labelled.map { (sample: $0, label: labels[$0]) }
+                    let draws = random.stream("round").at(round)
+                    let opinion =
+                        if strategy.goesOn, let last {
+                            try learner.fit(known, after: last, random: draws)
+                        } else {
+                            try learner.fit(known, random: draws)
+                        }
+                    last = opinion
                     let predicted = Metrics.predictions(scores: try learner.test(opinion), classes: classes)
                     let point = Point(
                         strategy: strategy, seed: seed, labels: labelled.count,

@@ -4,18 +4,30 @@ import FledgeModels
 import FledgeNN
 import FledgeTrain
 
-/// Learns anew from the labelled samples of each round.
-public protocol QueryLearner {
+/// Learns from the labelled samples of each round.
+public protocol QueryLearner<Opinion> {
     associatedtype Opinion: QueryOpinion
+    /// Learns anew.
     /// - Parameters:
     ///   - labelled: samples and their classes.
     ///   - random: of this round.
     func fit(_ labelled: [(sample: Int, label: Int)], random: RandomSource) throws -> Opinion
+    /// Goes on from what was learned in the round before, where that is worth it; else learns anew.
+    func fit(_ labelled: [(sample: Int, label: Int)], after previous: Opinion, random: RandomSource) throws -> Opinion
     /// Class probabilities of the test samples.
     func test(_ opinion: Opinion) throws -> [Float]
 }
 
-/// A small network with dropout on features that stay as they are: quick, so that a question can be asked in a second.
+extension QueryLearner {
+    public func fit(
+        _ labelled: [(sample: Int, label: Int)], after previous: Opinion, random: RandomSource
+    ) throws -> Opinion {
+        try fit(labelled, random: random)
+    }
+}
+
+/// A small network with dropout on features that stay as they are: quick, so that a question can be asked in a second,
+/// and so always anew.
 public struct HeadLearner: QueryLearner {
     let pool: Tensor
     let testing: Tensor?
@@ -173,7 +185,7 @@ public struct MethodLearner: QueryLearner {
     let rate: Double
 
     /// - Parameters:
-    ///   - context: every round begins from its backbone's present weights.
+    ///   - context: every round that learns anew begins from its backbone's present weights.
     ///   - rate: of the dropout on the features before the classifier, from which `bald` draws.
     public init(
         _ method: any Method, _ context: LearningContext, testing: any Dataset, draws: Int = 20, members: Int = 3,
@@ -189,9 +201,12 @@ public struct MethodLearner: QueryLearner {
         self.rate = rate
     }
 
-    func learn(_ labelled: [(sample: Int, label: Int)], seed: UInt64) throws -> FittedModel {
+    func learn(
+        _ labelled: [(sample: Int, label: Int)], from previous: FittedModel? = nil, seed: UInt64
+    ) throws -> FittedModel {
         var context = context
-        try context.backbone.load(start)
+        try context.backbone.load(previous?.backbone.state() ?? start)
+        context.head = previous?.head ?? context.head
         // Nothing but the labels that were asked for can be seen.
         let data = context.data
         var labels = [Int?](repeating: nil, count: data.dataset.count)
@@ -206,13 +221,21 @@ public struct MethodLearner: QueryLearner {
     public struct Opinion: QueryOpinion {
         let learner: MethodLearner
         let labelled: [(sample: Int, label: Int)]
-        /// The backbone is another's in the next round, so views must be asked for before.
+        /// The next round trains the same backbone, so views must be asked for before.
         let model: FittedModel
         public let features: Tensor
         public let probabilities: [Float]
         /// Of the test samples.
         let tested: [Float]
         public var classes: Int { learner.context.classes }
+
+        /// What fine-tuning learns from: the labels that were not there yet, and those that this network gets wrong
+        /// (Zhou et al. 2017, section 3.4).
+        func lessons(_ labelled: [(sample: Int, label: Int)]) -> [(sample: Int, label: Int)] {
+            let known = Set(self.labelled.map(\.sample))
+            let answers = Metrics.predictions(scores: probabilities, classes: classes)
+            return labelled.filter { !known.contains($0.sample) || answers[$0.sample] != $0.label }
+        }
 
         public func dropoutDraws(random: RandomSource) throws -> [[Float]] {
             guard let head = model.head else { return [probabilities] }
@@ -254,7 +277,18 @@ public struct MethodLearner: QueryLearner {
     }
 
     public func fit(_ labelled: [(sample: Int, label: Int)], random: RandomSource) throws -> Opinion {
-        let model = try learn(labelled, seed: random.key)
+        try opinion(try learn(labelled, seed: random.key), labelled)
+    }
+
+    /// Fine-tunes the network of the round before on its `lessons`.
+    public func fit(
+        _ labelled: [(sample: Int, label: Int)], after previous: Opinion, random: RandomSource
+    ) throws -> Opinion {
+        try opinion(
+            try learn(previous.lessons(labelled), from: previous.model, seed: random.key), labelled)
+    }
+
+    private func opinion(_ model: FittedModel, _ labelled: [(sample: Int, label: Int)]) throws -> Opinion {
         let features = try model.features(of: context.data.dataset)
         return Opinion(
             learner: self, labelled: labelled, model: model, features: features,

@@ -13,12 +13,16 @@ public enum QueryStrategy: String, Codable, Sendable, CaseIterable {
     /// Any of those that two models, each of which knows one half of every sample, name differently (naive co-testing,
     /// Muslea et al. 2006, "Active learning with multiple views", section 3).
     case multiView = "multi-view"
-    /// Uncertain, and differently so from view to view (active fine-tuning, Zhou et al. 2017): for a pretrained network.
+    /// Uncertain, and differently so from view to view; the network of the round before goes on learning (active,
+    /// incremental fine-tuning, Zhou et al. 2017): for a pretrained network.
     case aift
     /// Spread over the features, whatever the model says.
     case coreSet = "core-set"
     /// Uncertain and unlike each other.
     case badge
+
+    /// Whether a network is fine-tuned from round to round, where others learn anew from all samples.
+    public var goesOn: Bool { self == .aift }
 
     /// - Parameters:
     ///   - opinion: what the model says of every sample.
