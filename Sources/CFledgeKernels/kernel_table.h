@@ -107,6 +107,9 @@
     K(void, dropout, \
         (const float *x, float *y, uint8_t *mask, int64_t n, float p, uint64_t key, uint64_t first_word), \
         (x, y, mask, n, p, key, first_word)) \
+    K(int, small_products_supported, (const fk_small_shape *shape), (shape)) \
+    K(void, small_products, (const fk_small_shape *shape, const float *a, const float *b, float *c), \
+        (shape, a, b, c)) \
     K(int, winograd_supported, (const fk_winograd_shape *shape), (shape)) \
     K(size_t, winograd_scratch, (const fk_winograd_shape *shape, fk_winograd_direction direction), \
         (shape, direction)) \

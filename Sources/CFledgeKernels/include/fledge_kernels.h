@@ -236,6 +236,24 @@ void fk_uniform(uint64_t key, uint64_t first_word, float *out, int64_t n);
 void fk_dropout(
     const float *x, float *y, uint8_t *mask, int64_t n, float p, uint64_t key, uint64_t first_word);
 
+// ---- Products of many small matrices -------------------------------------------------------------------------------
+
+enum { FK_SMALL_PRODUCTS_AXES = 3 };
+
+/// c = a * b for every place of three batch axes: matrices [m, k], [k, n] and [m, n], of any strides, those of c with
+/// contiguous rows. Steps lead from one matrix to the next along a batch axis; 0 repeats one.
+typedef struct fk_small_shape {
+    int64_t m, n, k;
+    int64_t a_row, a_column, b_row, b_column, c_row;
+    int64_t size[FK_SMALL_PRODUCTS_AXES], a_step[FK_SMALL_PRODUCTS_AXES], b_step[FK_SMALL_PRODUCTS_AXES],
+        c_step[FK_SMALL_PRODUCTS_AXES];
+} fk_small_shape;
+
+/// 1 where b fits the buffer of the kernel, 32 KiB, and the instruction set is at least AVX2.
+int fk_small_products_supported(const fk_small_shape *shape);
+/// Stops for shapes that are not supported.
+void fk_small_products(const fk_small_shape *shape, const float *a, const float *b, float *c);
+
 // ---- Winograd convolution ------------------------------------------------------------------------------------------
 //
 // Convolution 3x3, stride 1 or 2, no dilation, one group, by the minimal filtering of Winograd (Lavin and Gray 2016),

@@ -1,3 +1,4 @@
+import CFledgeKernels
 import COneDNN
 
 extension OneDNN {
@@ -37,14 +38,21 @@ extension OneDNN {
         // oneDNN writes rows only: a C of columns is computed as Cᵀ = Bᵀ · Aᵀ.
         let swapped = product.cColumn != 1 && product.cRow == 1 && bias == nil
         if swapped { product.transpose() }
+        let (left, right) = swapped ? (b.pointer, a.pointer) : (a.pointer, b.pointer)
+        if var small = product.asSmallProducts() {
+            fk_small_products(
+                &small, left.assumingMemoryBound(to: Float.self), right.assumingMemoryBound(to: Float.self),
+                c.pointer.assumingMemoryBound(to: Float.self))
+            return true
+        }
         // A small product ends before a second thread has woken up. Primitives keep the number of threads they are made
         // with.
         let threads = CPUBackend.threads
         if product.isSmall && threads > 1 { CPUBackend.threads = 1 }
         defer { if product.isSmall && threads > 1 { CPUBackend.threads = threads } }
         guard let primitive = matmuls.plan(product, make: { product.primitive() }) else { return false }
-        primitive.set(0, swapped ? b.pointer : a.pointer)
-        primitive.set(1, swapped ? a.pointer : b.pointer)
+        primitive.set(0, left)
+        primitive.set(1, right)
         primitive.set(2, c.pointer)
         if let bias { primitive.set(3, UnsafeMutableRawPointer(mutating: bias)) }
         primitive.execute()
@@ -160,6 +168,22 @@ extension OneDNN {
             (inner.a, inner.b, middle.a, middle.b, outer.a, outer.b) = (
                 inner.b, inner.a, middle.b, middle.a, outer.b, outer.a
             )
+        }
+
+        /// Many small matrices, which the kernel of their own takes faster; nil for all others.
+        func asSmallProducts() -> fk_small_shape? {
+            let axes = [outer, middle, inner]
+            guard inputs == .float32, output == .float32, flags == 0, cColumn == 1, m * n * k <= 1 << 19,
+                axes.reduce(1, { $0 * $1.size }) >= 8
+            else { return nil }
+            func steps(_ path: KeyPath<Axis, Int>) -> (Int64, Int64, Int64) {
+                (Int64(outer[keyPath: path]), Int64(middle[keyPath: path]), Int64(inner[keyPath: path]))
+            }
+            var shape = fk_small_shape(
+                m: Int64(m), n: Int64(n), k: Int64(k), a_row: Int64(aRow), a_column: Int64(aColumn),
+                b_row: Int64(bRow), b_column: Int64(bColumn), c_row: Int64(cRow), size: steps(\.size),
+                a_step: steps(\.a), b_step: steps(\.b), c_step: steps(\.c))
+            return fk_small_products_supported(&shape) == 1 ? shape : nil
         }
 
         /// The primitive, or nil where only plain loops would take these strides or this type.
