@@ -54,6 +54,7 @@ final class ConvolutionPathTests: XCTestCase {
             Case(x: [5, 2, 2, 12], outputs: 7, stride: 2), Case(x: [3, 1, 1, 20], outputs: 9),
             Case(x: [4, 2, 1, 6], outputs: 8, kernel: 5, stride: 3, padding: 2),
             Case(x: [2, 3, 3, 4], outputs: 5, kernel: 5, stride: 4, padding: 2),
+            Case(x: [3, 1, 2, 1], outputs: 1, stride: 2),
         ] {
             XCTAssertNotNil(WholeImageConvolution(x: s.x, weight: s.weight, s.parameters), "\(s) should take this path")
             assertMatchesFloat64(s, random: &random)

@@ -344,8 +344,9 @@ final class NumericGuardTests: XCTestCase {
             try trainer.run()
             let used = pool.statistics.peakLiveBytes - start
             let expected = need.total - need.batches
-            XCTAssertEqual(
-                Double(expected) / Double(used), 1, accuracy: 0.2, "\(model): \(expected) expected, \(used) used")
+            // Some kernels need less for each sample of a larger batch, so too much is expected rather than too little.
+            XCTAssertGreaterThan(Double(expected), 0.8 * Double(used), "\(model): \(expected) expected, \(used) used")
+            XCTAssertLessThan(Double(expected), 1.3 * Double(used), "\(model): \(expected) expected, \(used) used")
             Study.tell("M1: \(model), batch \(batch): \(expected >> 10) KiB expected, \(used >> 10) KiB used")
         }
     }

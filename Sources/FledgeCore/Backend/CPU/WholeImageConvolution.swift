@@ -20,8 +20,8 @@ struct WholeImageConvolution {
 
     /// [outputs, taps] of contiguous weights.
     private func matrix(_ weight: Tensor) -> Tensor {
-        let met = weight.view(shape: shape, strides: strides, offset: weight.offset + offset)
-        return met.contiguous().view(shape: [outputs, taps], strides: [taps, 1], offset: 0)
+        let met = weight.view(shape: shape, strides: strides, offset: weight.offset + offset).contiguous()
+        return met.view(shape: [outputs, taps], strides: [taps, 1], offset: met.offset)
     }
 
     private func rows(_ x: Tensor, _ width: Int) -> Tensor {
