@@ -57,7 +57,7 @@ public struct Hashtags: Method {
         var tagging = context
         tagging.head = nil
         tagging.data.classNames = tags.names
-        let (task, trainer) = try tagging.train(
+        let (_, trainer) = try tagging.train(
             onShares: evenShares(tags.ofSample, classes: tags.names.count), of: tags.samplesByRarity(),
             batchSize: config.batchSize, config.training,
             title: "tags")
