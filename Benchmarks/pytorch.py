@@ -14,7 +14,6 @@ import time
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 
 def convolution(inputs, outputs, kernel, stride=1):
@@ -368,6 +367,9 @@ def measure(step, seconds):
 
 def flops(step):
     """Multiplications and additions of matrix products and convolutions in one step."""
+    # Only here: it loads much that would count as PyTorch's start and memory.
+    from torch.utils.flop_counter import FlopCounterMode
+
     with FlopCounterMode(display=False) as counter:
         step()
     return counter.get_total_flops()

@@ -115,7 +115,7 @@ class Bench:
         }
 
     def starting(self, name, ours, theirs):
-        """Seconds from the start to the end of two commands, turn by turn."""
+        """From the start to the end of two commands, turn by turn."""
         times = [[], []]
         for _ in range(self.options.rounds):
             for command, found in zip([ours, theirs], times):

@@ -49,11 +49,7 @@ public final class Parameter {
     /// Lets `body` change the value without recording: by assigning a new tensor, or in place through a kernel, which
     /// copies first if anything else still sees the old values.
     package func update(_ body: (inout Tensor) -> Void) {
-        let (shape, dtype) = (stored.shape, stored.dtype)
-        noGradient { body(&stored) }
-        require(
-            stored.shape == shape && stored.dtype == dtype,
-            "Parameter.update: \(dtype) \(shape) became \(stored.dtype) \(stored.shape)")
+        change(&stored, "Parameter", body)
         connect(stored)
     }
 
@@ -90,19 +86,22 @@ public final class Buffer {
     }
 
     /// As `Parameter.update`.
-    package func update(_ body: (inout Tensor) -> Void) {
-        let (shape, dtype) = (stored.shape, stored.dtype)
-        noGradient { body(&stored) }
-        require(
-            stored.shape == shape && stored.dtype == dtype,
-            "Buffer.update: \(dtype) \(shape) became \(stored.dtype) \(stored.shape)")
-    }
+    package func update(_ body: (inout Tensor) -> Void) { change(&stored, "Buffer", body) }
 
     public var shape: [Int] { stored.shape }
 
     func convert(to dtype: DType, device: Device) {
         stored = (stored.dtype.isFloatingPoint ? stored.cast(to: dtype) : stored).to(device)
     }
+}
+
+/// Lets `body` change a stored value without recording; stops when it has another shape or type then.
+private func change(_ stored: inout Tensor, _ owner: String, _ body: (inout Tensor) -> Void) {
+    let (shape, dtype) = (stored.shape, stored.dtype)
+    noGradient { body(&stored) }
+    require(
+        stored.shape == shape && stored.dtype == dtype,
+        "\(owner).update: \(dtype) \(shape) became \(stored.dtype) \(stored.shape)")
 }
 
 private func checkReplacement(_ new: Tensor, for old: Tensor, _ box: StaticString) {

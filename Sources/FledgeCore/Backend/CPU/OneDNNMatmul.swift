@@ -172,9 +172,8 @@ extension OneDNN {
 
         /// Many small matrices, which the kernel of their own takes faster; nil for all others.
         func asSmallProducts() -> fk_small_shape? {
-            let axes = [outer, middle, inner]
-            guard inputs == .float32, output == .float32, flags == 0, cColumn == 1, m * n * k <= 1 << 19,
-                axes.reduce(1, { $0 * $1.size }) >= 8
+            guard inner.size * middle.size * outer.size >= 8, m * n * k <= 1 << 19, inputs == .float32,
+                output == .float32, flags == 0, cColumn == 1
             else { return nil }
             func steps(_ path: KeyPath<Axis, Int>) -> (Int64, Int64, Int64) {
                 (Int64(outer[keyPath: path]), Int64(middle[keyPath: path]), Int64(inner[keyPath: path]))
