@@ -31,6 +31,9 @@ int fledge_set_isa(int isa);
 
 /// How many threads a parallel loop uses at most.
 int fledge_threads(void);
+/// Whether threads sleep soon when they have to wait, because other processes want the processors too. The results are
+/// the same.
+int fledge_is_crowded(void);
 /// Sets that number, for these kernels and for oneDNN alike (both run on the GNU OpenMP pool of the calling thread).
 /// Values below 1 mean 1. Without a GNU OpenMP runtime in the process everything stays on one thread.
 void fledge_set_threads(int count);
