@@ -149,9 +149,11 @@ class SmallConv(nn.Module):
         return self.layers(x).mean((2, 3))
 
 
-def training(network, optimizer, x, loss):
+def training(network, optimizer, x, loss, setting=""):
     def step():
-        loss(network(x)).backward()
+        with torch.autocast("cpu", torch.bfloat16, enabled="autocast" in setting):
+            value = loss(network(x))
+        value.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
@@ -167,7 +169,7 @@ def image_training(network, batch, make_optimizer, setting):
     labels = torch.arange(batch) % 10
     if "compiled" in setting:
         network = torch.compile(network)
-    return training(network, optimizer, x, lambda y: F.cross_entropy(y, labels))
+    return training(network, optimizer, x, lambda y: F.cross_entropy(y, labels), setting)
 
 
 def resnet18(setting):
@@ -193,7 +195,7 @@ def transformer(setting):
     )
     optimizer = torch.optim.AdamW(layers.parameters(), lr=1e-4, weight_decay=0.01, fused="default" not in setting)
     network = torch.compile(layers) if "compiled" in setting else layers
-    return training(network, optimizer, torch.randn(32, 128, 256), lambda y: y.square().mean())
+    return training(network, optimizer, torch.randn(32, 128, 256), lambda y: y.square().mean(), setting)
 
 
 def mlp(setting):
@@ -224,7 +226,7 @@ def patch_training(network, loss):
         made = network()
         optimizer = torch.optim.AdamW(made.parameters(), lr=1e-3, weight_decay=0.05, fused="default" not in setting)
         run = torch.compile(made) if "compiled" in setting else made
-        return training(run, optimizer, torch.randn(64, 3, 32, 32), loss)
+        return training(run, optimizer, torch.randn(64, 3, 32, 32), loss, setting)
 
     return prepare
 
@@ -322,20 +324,24 @@ WIDE = (4096, 1024)
 IMAGES = ["contiguous", "channels_last"]
 OPTIMIZERS = ["default optimizer", "fused optimizer"]
 
+AUTOCAST_IMAGES = ["autocast contiguous", "autocast channels_last", "autocast compiled channels_last"]
+AUTOCAST_OPTIMIZERS = ["autocast default optimizer", "autocast fused optimizer", "autocast compiled"]
+vit = patch_training(lambda: VisionTransformer(10), lambda y: F.cross_entropy(y, torch.arange(64) % 10))
+
 # Name: how to prepare the step, and the settings to try. "compiled" ones only run with --full.
 WORKLOADS = {
     "resnet18-train": (resnet18, IMAGES + ["compiled channels_last"]),
     "transformer-train": (transformer, OPTIMIZERS + ["compiled"]),
     "small-conv-train": (small_conv, IMAGES + ["compiled channels_last"]),
     "simclr-train": (simclr, IMAGES + ["compiled channels_last"]),
-    "vit-train": (
-        patch_training(lambda: VisionTransformer(10), lambda y: F.cross_entropy(y, torch.arange(64) % 10)),
-        OPTIMIZERS + ["compiled"],
-    ),
+    "vit-train": (vit, OPTIMIZERS + ["compiled"]),
     "mae-train": (patch_training(MaskedAutoencoder, lambda y: y), OPTIMIZERS + ["compiled"]),
     "gru-train": (gru, OPTIMIZERS),
     "capsule-routing": (capsules, ["eager", "compiled"]),
     "mlp-train": (mlp, OPTIMIZERS + ["compiled"]),
+    "resnet18-train-bf16": (resnet18, AUTOCAST_IMAGES),
+    "transformer-train-bf16": (transformer, AUTOCAST_OPTIMIZERS),
+    "vit-train-bf16": (vit, AUTOCAST_OPTIMIZERS),
     "resnet50-infer-1": (resnet50(1), IMAGES + ["compiled channels_last"]),
     "resnet50-infer-32": (resnet50(32), IMAGES + ["compiled channels_last"]),
     "matmul": (operation(torch.matmul, (1024, 1024), (1024, 1024)), ["eager"]),

@@ -92,7 +92,7 @@ class Bench:
             "pytorch_setting": best,
             "other_settings_ms": "; ".join(f"{s} {m:.4g}" for s, m in medians.items() if s != best),
         }
-        if name.endswith("-train"):
+        if "-train" in name:
             row["fledge_mb"] = peak_memory(
                 [self.options.fledge, "bench", "--only", name, "--rounds", "1", "--seconds", "0.001", "--quiet"])
             row["pytorch_mb"] = peak_memory([*self.program, "--once", name, "--setting", best])
@@ -114,17 +114,46 @@ class Bench:
             "pytorch_slowdown": found["pytorch_ms"] / row["pytorch_ms"],
         }
 
+    def photos(self, folder, steps=20, batch=128, size=64):
+        """Views a second of SimCLR from the files of a folder, as milliseconds for each; PyTorch with the best number
+        of workers. What comes before the first update is left out: both sides are timed with some updates and with
+        more."""
+        def fledge(count):
+            with tempfile.TemporaryDirectory() as run:
+                return seconds([
+                    self.options.fledge, "train", "simclr", "--data", folder, "--image-size", str(size), "--set",
+                    f"batchSize={batch}", "--set", f"training.steps={count}", "--out", run + "/run", "--quiet"])
+
+        def pytorch(count, workers):
+            return seconds([
+                sys.executable, str(HERE / "photos.py"), folder, "--size", str(size), "--batch", str(batch), "--steps",
+                str(count), "--workers", str(workers), "--threads", str(self.options.threads)])
+
+        def each(run, *arguments):
+            return (run(few + steps, *arguments) - run(few, *arguments)) * 1000 / (2 * batch * steps)
+
+        few = 4
+        cores = len(os.sched_getaffinity(0))
+        tried = {workers: each(pytorch, workers) for workers in range(cores + 1)}
+        best = min(tried, key=tried.get)
+        ours, theirs = [], [tried[best]]
+        for number in range(min(3, self.options.rounds)):
+            ours.append(each(fledge))
+            if number > 0:
+                theirs.append(each(pytorch, best))
+        row = {"workload": "SimCLR from image files, a view"} | times_row(ours, theirs)
+        return row | {
+            "pytorch_setting": f"lightly, {best} workers",
+            "other_settings_ms": "; ".join(f"{n} workers {t:.4g}" for n, t in tried.items() if n != best),
+        }
+
     def starting(self, name, ours, theirs):
         """From the start to the end of two commands, turn by turn."""
         times = [[], []]
         for _ in range(self.options.rounds):
             for command, found in zip([ours, theirs], times):
                 with tempfile.TemporaryDirectory() as folder:
-                    start = time.perf_counter()
-                    subprocess.run(
-                        [part.replace("{folder}", folder) for part in command], check=True,
-                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-                    found.append((time.perf_counter() - start) * 1000)
+                    found.append(seconds([part.replace("{folder}", folder) for part in command]) * 1000)
         return {"workload": name} | times_row(*times)
 
 
@@ -136,6 +165,15 @@ def times_row(ours, theirs):
         "fledge_rounds_ms": " ".join(f"{t:.4g}" for t in ours),
         "pytorch_rounds_ms": " ".join(f"{t:.4g}" for t in theirs),
     }
+
+
+def seconds(command):
+    """From the start to the end of a process."""
+    start = time.perf_counter()
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(command)} ended with {done.returncode}: {done.stderr[-500:]}")
+    return time.perf_counter() - start
 
 
 def peak_memory(command):
@@ -155,6 +193,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=1.0, help="time of one measurement (at least three steps)")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--photos", metavar="FOLDER", help="train SimCLR from the image files of this folder as well")
     parser.add_argument("--full", action="store_true", help="try torch.compile too: minutes, and needs a C++ compiler")
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds: a first look in some minutes")
     parser.add_argument("--output", default=str(HERE / "results"), help="folder for the tables")
@@ -189,6 +228,8 @@ def main():
     for row in rows[:]:
         if row["workload"] in ["resnet18-train", "small-conv-train"]:
             add(bench.beside_a_busy_process(row))
+    if options.photos:
+        add(bench.photos(options.photos))
     if not options.only:
         add(bench.starting("start of the help", [options.fledge, "--help"], [sys.executable, "-c", "import torch"]))
         one_step = [
@@ -212,7 +253,7 @@ def main():
         ("system", f"{platform.system()} {platform.release()}"),
         ("date", started.strftime("%Y-%m-%d %H:%M UTC")),
         ("Fledge", f"{bench.fledge['version']}, kernels {bench.fledge['instruction_set']}, oneDNN {bench.fledge['onednn']}"),
-        ("PyTorch", f"{torch.__version__}, float32"),
+        ("PyTorch", f"{torch.__version__}"),
         ("rounds", f"{options.rounds} of {options.seconds:g} s, taking turns"),
         ("load before and after", f"{load_before:.2f}, {os.getloadavg()[0]:.2f}"),
     ]

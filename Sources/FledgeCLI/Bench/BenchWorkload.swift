@@ -13,7 +13,18 @@ struct BenchWorkload: Sendable {
         self.prepare = prepare
     }
 
-    static let all: [BenchWorkload] = training + inference + operations + withGradients
+    static let all: [BenchWorkload] = training + rounded + inference + operations + withGradients
+
+    /// Trainings once more, with products of bfloat16.
+    private static let rounded = training.filter {
+        ["resnet18-train", "transformer-train", "vit-train"].contains($0.name)
+    }
+    .map { workload in
+        BenchWorkload("\(workload.name)-bf16", "\(workload.summary); products in bfloat16") {
+            let step = workload.prepare()
+            return { Engine.withPrecision(.bfloat16, step) }
+        }
+    }
 
     private static let training = [
         BenchWorkload("resnet18-train", "ResNet-18, 64 images of 32 pixels, SGD with momentum") {

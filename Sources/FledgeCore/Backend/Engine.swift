@@ -15,4 +15,21 @@ public enum Engine {
     public static var oneDNNInstructionSet: String { OneDNN.maxISA }
     /// Whether products of bfloat16 run on native instructions.
     public static var hasBFloat16: Bool { OneDNN.hasBFloat16 }
+
+    /// The precision of products now.
+    public private(set) nonisolated(unsafe) static var precision = Precision.float32
+
+    /// Runs `body`, and the backward pass if it is inside, with products of this precision on the device `cpu`. Where
+    /// the processor lacks bfloat16 (`hasBFloat16`), products stay in float32.
+    public static func withPrecision<R>(_ precision: Precision, _ body: () throws -> R) rethrows -> R {
+        let before = self.precision
+        self.precision = precision
+        defer { self.precision = before }
+        return try body()
+    }
 }
+
+/// What the factors of large products and of direct convolutions are rounded to before they are multiplied. Sums are in
+/// float32 either way, and so are weights, activations, norms and losses: mixed precision (Micikevicius et al. 2018),
+/// without a factor for the loss, since bfloat16 has float32's range.
+public enum Precision: String, Codable, Sendable, CaseIterable { case float32, bfloat16 }

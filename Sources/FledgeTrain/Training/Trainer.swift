@@ -124,11 +124,12 @@ public final class Trainer {
     /// - Parameters:
     ///   - progress: told of every step.
     ///   - record: called after every update with its number, the loss and the logs.
-    /// - Throws: `NumericFailure` before an update with a loss or gradient that is no number, `StoppedBySignal`, and
-    ///   what loaders, the task and `record` throw.
+    /// - Throws: `UnsupportedPrecision` before the first update, `NumericFailure` before an update with a loss or
+    ///   gradient that is no number, `StoppedBySignal`, and what loaders, the task and `record` throw.
     public func run(
         progress: TrainingProgress? = nil, record: ((Int, [(String, Double)]) throws -> Void)? = nil
     ) throws {
+        guard settings.precision != .bfloat16 || Engine.hasBFloat16 else { throw UnsupportedPrecision() }
         task.train()
         let streams = loaders.map { ($0.name, $0.loader.stream(from: step * settings.accumulation)) }
         let buffers = task.buffers().map(\.item)
@@ -210,14 +211,16 @@ public final class Trainer {
         for number in 0..<settings.accumulation {
             let (batches, random) = try watching("data") { try part(number) }
             Randomness.current = random
-            let output = try watching("forward") { try body(batches) }
-            let value = output.loss.item()
-            guard value.isFinite else { throw NumericFailure(quantity: "loss", step: step + 1) }
-            total += value / Double(settings.accumulation)
-            logs = output.logs
-            watching("backward") {
-                (settings.accumulation == 1 ? output.loss : output.loss * (1 / Double(settings.accumulation)))
-                    .backward()
+            try Engine.withPrecision(settings.precision) {
+                let output = try watching("forward") { try body(batches) }
+                let value = output.loss.item()
+                guard value.isFinite else { throw NumericFailure(quantity: "loss", step: step + 1) }
+                total += value / Double(settings.accumulation)
+                logs = output.logs
+                watching("backward") {
+                    (settings.accumulation == 1 ? output.loss : output.loss * (1 / Double(settings.accumulation)))
+                        .backward()
+                }
             }
         }
         let norm = watching("gradient norm") {
@@ -320,4 +323,12 @@ extension TrainingSettings {
             }
         return warm > 0 ? .warmUp(steps: warm, then: main) : main
     }
+}
+
+/// bfloat16 on a processor without instructions for it.
+public struct UnsupportedPrecision: ExplainedError, Equatable {
+    public var what: String { "cannot train in bfloat16" }
+    public var place: String? { "training.precision" }
+    public var why: String? { "this processor, or the oneDNN on it, has no products of bfloat16" }
+    public var next: String? { "leave the setting out: float32 works everywhere" }
 }

@@ -1,3 +1,4 @@
+import FledgeCore
 import FledgeNN
 
 /// How weights are moved: what every trained method has in common.
@@ -24,6 +25,7 @@ public struct TrainingSettings: Settings {
     public var warmup = 0.0
     public var clipNorm = 0.0
     public var accumulation = 1
+    public var precision = Precision.float32
     public var averaging = 0.0
     public var validationInterval = 0
     public var onNumericFailure = NumericPolicy.stop
@@ -44,6 +46,8 @@ public struct TrainingSettings: Settings {
         "warmup": "share of the steps in which the learning rate rises from zero",
         "clipNorm": "largest norm of the whole gradient; 0 means any",
         "accumulation": "batches whose gradients are averaged for one update",
+        "precision":
+            "what large products are computed in: float32, or bfloat16, which transformers train faster with on processors that have it",
         "averaging": "decay of the moving average of the weights that evaluation uses; 0 means none",
         "validationInterval":
             "updates between two looks at the validation samples, where there are any; 0 means a twentieth of the training",

@@ -15,6 +15,13 @@ extension CPUBackend {
         return [x[0], oh, ow, w[0]]
     }
 
+    /// In the precision asked for, or in float32 where no kernel has it. (Winograd's filtering in float32 is as fast as
+    /// direct products of bfloat16, and more exact.)
+    private func direct(_ convolution: (OneDNN.ConvolutionTypes) -> Bool) {
+        if Engine.precision == .bfloat16, convolution(OneDNN.ConvolutionTypes(compute: .bfloat16)) { return }
+        _ = convolution(OneDNN.ConvolutionTypes())
+    }
+
     func convolution(_ x: Tensor, _ weight: Tensor, bias: Tensor?, _ p: ConvolutionParameters) -> Tensor {
         let shape = outputShape(x.shape, weight.shape, p)
         guard isFast(x), shape.elementCount > 0, x.count > 0 else {
@@ -31,9 +38,12 @@ extension CPUBackend {
             winograd.forward(x, weight, bias: bias, into: y)
             return y
         }
-        OneDNN.convolutionForward(
-            geometry(x.shape, weight.shape, p), source: x.pointer, weights: weight.pointer, bias: bias?.data(),
-            destination: y.pointer)
+        let shapes = geometry(x.shape, weight.shape, p)
+        direct {
+            OneDNN.convolutionForward(
+                shapes, source: x.pointer, weights: weight.pointer, bias: bias?.data(), destination: y.pointer,
+                types: $0)
+        }
         return y
     }
 
@@ -53,9 +63,11 @@ extension CPUBackend {
             winograd.inputGradient(g, weight, into: dx)
             return dx
         }
-        OneDNN.convolutionBackwardData(
-            geometry(inputShape, weight.shape, p), sourceGradient: dx.pointer, weights: weight.pointer,
-            destinationGradient: g.pointer)
+        let shapes = geometry(inputShape, weight.shape, p)
+        direct {
+            OneDNN.convolutionBackwardData(
+                shapes, sourceGradient: dx.pointer, weights: weight.pointer, destinationGradient: g.pointer, types: $0)
+        }
         return dx
     }
 
@@ -75,9 +87,11 @@ extension CPUBackend {
             winograd.weightGradient(g, x, into: dw)
             return dw
         }
-        OneDNN.convolutionBackwardWeights(
-            geometry(x.shape, weightShape, p), source: x.pointer, weightsGradient: dw.pointer,
-            destinationGradient: g.pointer)
+        let shapes = geometry(x.shape, weightShape, p)
+        direct {
+            OneDNN.convolutionBackwardWeights(
+                shapes, source: x.pointer, weightsGradient: dw.pointer, destinationGradient: g.pointer, types: $0)
+        }
         return dw
     }
 
@@ -93,17 +107,32 @@ extension CPUBackend {
         let bias = bias?.contiguous()
         let y = output(shape, like: a)
         let target = OneDNN.Operand(y.pointer, shape, strides: y.strides)
-        func run(_ a: Tensor, _ b: Tensor) -> Bool {
+        func run(_ a: Tensor, _ b: Tensor, _ type: OneDNN.ElementType = .float32) -> Bool {
             let left = a.broadcastView(to: batch + [m, k])
             let right = b.broadcastView(to: batch + [k, n])
             return OneDNN.matmul(
-                OneDNN.Operand(left.pointer, left.shape, strides: left.strides),
-                OneDNN.Operand(right.pointer, right.shape, strides: right.strides), into: target, bias: bias?.data())
+                OneDNN.Operand(left.pointer, left.shape, strides: left.strides, type),
+                OneDNN.Operand(right.pointer, right.shape, strides: right.strides, type), into: target,
+                bias: bias?.data())
+        }
+        // Rounding is a pass over both factors, which smaller products do not win back.
+        if Engine.precision == .bfloat16, Engine.hasBFloat16, min(m, n, k) >= 32, m * n * k >= 1 << 19,
+            run(rounded(a), rounded(b), .bfloat16)
+        {
+            return y
         }
         if run(a, b) { return y }
         let (ca, cb) = (copy(a), copy(b))
         require(run(ca, cb), "matmul: oneDNN refuses contiguous operands of shapes \(a.shape) and \(b.shape)")
         return y
+    }
+
+    /// In bfloat16 and, where the values lie without gaps, in the order in which they lie.
+    private func rounded(_ x: Tensor) -> Tensor {
+        let span = zip(x.shape, x.strides).reduce(1) { $0 + ($1.0 - 1) * $1.1 }
+        guard span == x.count, x.strides.allSatisfy({ $0 >= 0 }) else { return cast(x, to: .bfloat16) }
+        let flat = cast(x.view(shape: [x.count], strides: [1], offset: x.offset), to: .bfloat16)
+        return flat.view(shape: x.shape, strides: x.strides, offset: flat.offset)
     }
 
     /// More leading axes than oneDNN takes are folded into one.
