@@ -62,9 +62,9 @@ lint: ## Check formatting and the rules of the house
 format: ## Format every Swift file in place
 	swift format format --in-place --recursive --parallel $(SWIFT_TREES)
 
-bench: build ## Time Fledge and PyTorch side by side
-	Scripts/venv.sh
-	$(PYTHON) Benchmarks/run.py $(BENCH)
+bench: build ## Time Fledge and PyTorch side by side; PHOTOS=FOLDER adds SimCLR from the JPEG files there
+	Scripts/venv.sh $(if $(PHOTOS),lightly torchvision)
+	$(PYTHON) Benchmarks/run.py $(if $(PHOTOS),--photos $(PHOTOS)) $(BENCH)
 
 golden: ## Regenerate the golden files of the tests from PyTorch
 	Scripts/venv.sh torchvision timm safetensors pillow tensorboard
