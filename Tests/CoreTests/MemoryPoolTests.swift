@@ -36,6 +36,30 @@ final class MemoryPoolTests: XCTestCase {
         pool.release(other, 700)
     }
 
+    func testALargeBlockIsHandedOutForAsLittleAsHalf() throws {
+        let pool = MemoryPool()
+        let large = try pool.allocate(4 << 20)
+        pool.release(large, 4 << 20)
+        for bytes in [3 << 20, 2 << 20, 4 << 20] {
+            XCTAssertEqual(try pool.allocate(bytes), large, "\(bytes)")
+            XCTAssertEqual(pool.statistics.liveBytes, 4 << 20)
+            XCTAssertEqual(pool.statistics.cachedBytes, 0)
+            pool.release(large, bytes)
+            XCTAssertEqual(pool.statistics.liveBytes, 0)
+            XCTAssertEqual(pool.statistics.cachedBytes, 4 << 20)
+        }
+        let small = try pool.allocate(1 << 20)
+        XCTAssertNotEqual(small, large)
+        // A block of the size that was asked for comes first.
+        let exact = try pool.allocate(3 << 20)
+        let other = try pool.allocate(3 << 20)
+        pool.release(exact, 3 << 20)
+        pool.release(other, 3 << 20)
+        XCTAssertEqual(Set([try pool.allocate(3 << 20), try pool.allocate(3 << 20)]), [exact, other])
+        pool.release(small, 1 << 20)
+        for block in [exact, other] { pool.release(block, 3 << 20) }
+    }
+
     func testPeakAndTrim() throws {
         let pool = MemoryPool()
         let a = try pool.allocate(1 << 20)

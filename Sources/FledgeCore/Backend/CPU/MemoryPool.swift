@@ -20,7 +20,7 @@ public struct OutOfMemory: Error, CustomStringConvertible, Sendable {
 /// block costs 30 to 100 times the second one.
 ///
 /// Sizes are rounded up to classes, eight per power of two (at most 1/8 of a block is lost above 512 bytes), and a free
-/// block waits in the list of its class. Every block is aligned to 64 bytes; blocks from 1 MiB are whole pages straight
+/// block waits in the list of its class; from 1 MiB on, it is handed out for as little as half of its size too. Every block is aligned to 64 bytes; blocks from 1 MiB are whole pages straight
 /// from the operating system, so that `trim()` really returns them. Safe to use from any thread.
 public final class MemoryPool: Sendable {
     /// The pool of all tensors.
@@ -160,19 +160,40 @@ public final class MemoryPool: Sendable {
         var settings: Settings
         var statistics = Statistics()
         var lists = [FreeList](repeating: FreeList(), count: SizeClass.count)
+        /// The size of each block that was handed out for less than it has.
+        var larger: [UInt: Int] = [:]
         var clock = 0
 
-        /// Counts a block as handed out; its address where the free list had one.
+        /// Counts a block as handed out; its address where a free list had one. A large block may come from a list of
+        /// up to twice its size: what one step of a training needs after another has many sizes, and the memory of
+        /// each would be kept for itself.
         mutating func take(_ sizeClass: SizeClass) -> UInt? {
-            statistics.liveBytes += sizeClass.bytes
+            touch(sizeClass.index)
+            if let block = pop(sizeClass.index) {
+                countTaking(sizeClass.bytes)
+                return block
+            }
+            if sizeClass.bytes >= MemoryPool.mappedBytes {
+                for index in sizeClass.index + 1...sizeClass.index + 8 where lists[index].head != 0 {
+                    let block = pop(index)!
+                    larger[block] = lists[index].blockBytes
+                    countTaking(lists[index].blockBytes)
+                    return block
+                }
+            }
+            countTaking(sizeClass.bytes)
+            return nil
+        }
+
+        private mutating func countTaking(_ bytes: Int) {
+            statistics.liveBytes += bytes
             statistics.liveBlocks += 1
             statistics.peakLiveBytes = max(statistics.peakLiveBytes, statistics.liveBytes)
-            touch(sizeClass.index)
-            return pop(sizeClass.index)
         }
 
         /// Takes a block back, and returns the blocks that no longer fit under the limit.
-        mutating func put(_ address: UInt, _ sizeClass: SizeClass) -> [Block] {
+        mutating func put(_ address: UInt, _ asked: SizeClass) -> [Block] {
+            let sizeClass = larger.isEmpty ? asked : larger.removeValue(forKey: address).map { SizeClass($0) } ?? asked
             countRelease(sizeClass.bytes)
             touch(sizeClass.index)
             UnsafeMutablePointer<UInt>(bitPattern: address)!.pointee = lists[sizeClass.index].head
