@@ -103,7 +103,7 @@ private func engineFindings() -> [Finding] {
         Finding(name: "oneDNN", value: "\(Engine.oneDNNVersion), using \(Engine.oneDNNInstructionSet)"),
         Finding(
             name: "bfloat16",
-            value: Engine.hasBFloat16 ? "multiplied in hardware" : "for storage; multiplied as float32"),
+            value: Engine.hasBFloat16 ? "multiplied in hardware" : "not multiplied in hardware: train in float32"),
     ]
 }
 
