@@ -177,13 +177,19 @@ def seconds(command):
 
 
 def peak_memory(command):
-    """The largest memory in use by a process, in MB."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        sys.exit(f"{' '.join(command)} ended with {process.returncode}")
-    return usage.ru_maxrss / 1024
+    """The largest memory in use by a process, in MB. A small process starts it, since a process counts as its own what
+    the one that started it had."""
+    start = (
+        "import os, subprocess, sys; "
+        "_, status, used = os.wait4(subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL).pid, 0); "
+        "print(os.waitstatus_to_exitcode(status), used.ru_maxrss / 1024)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", start, *command], check=True, stdout=subprocess.PIPE, text=True)
+    code, peak = done.stdout.split()
+    if code != "0":
+        sys.exit(f"{' '.join(command)} ended with {code}")
+    return float(peak)
 
 
 def main():
