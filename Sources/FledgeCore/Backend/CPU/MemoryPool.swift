@@ -20,8 +20,9 @@ public struct OutOfMemory: Error, CustomStringConvertible, Sendable {
 /// block costs 30 to 100 times the second one.
 ///
 /// Sizes are rounded up to classes, eight per power of two (at most 1/8 of a block is lost above 512 bytes), and a free
-/// block waits in the list of its class; from 1 MiB on, it is handed out for as little as half of its size too. Every block is aligned to 64 bytes; blocks from 1 MiB are whole pages straight
-/// from the operating system, so that `trim()` really returns them. Safe to use from any thread.
+/// block waits in the list of its class; from 1 MiB on, it is handed out for as little as half of its size too. Every
+/// block is aligned to 64 bytes; blocks from 1 MiB are whole pages straight from the operating system, so that `trim()`
+/// really returns them. Safe to use from any thread.
 public final class MemoryPool: Sendable {
     /// The pool of all tensors.
     public static let shared = MemoryPool()
