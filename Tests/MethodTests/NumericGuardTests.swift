@@ -339,6 +339,7 @@ final class NumericGuardTests: XCTestCase {
                 XCTAssertTrue("\(error)".contains("GiB"), "\(error)")
             }
             let pool = MemoryPool.shared
+            pool.trim()
             pool.resetPeak()
             let start = pool.statistics.liveBytes
             try trainer.run()

@@ -136,6 +136,8 @@ extension Trainer {
         }
         task.train()
         let pool = MemoryPool.shared
+        // Blocks kept from before may be larger than what is asked for, and count whole.
+        pool.trim()
         pool.resetPeak()
         let start = pool.statistics.liveBytes
         let context = self.context()

@@ -194,7 +194,8 @@ public final class MemoryPool: Sendable {
 
         /// Takes a block back, and returns the blocks that no longer fit under the limit.
         mutating func put(_ address: UInt, _ asked: SizeClass) -> [Block] {
-            let sizeClass = larger.isEmpty ? asked : larger.removeValue(forKey: address).map { SizeClass($0) } ?? asked
+            let isLarge = asked.bytes >= MemoryPool.mappedBytes
+            let sizeClass = isLarge ? larger.removeValue(forKey: address).map { SizeClass($0) } ?? asked : asked
             countRelease(sizeClass.bytes)
             touch(sizeClass.index)
             UnsafeMutablePointer<UInt>(bitPattern: address)!.pointee = lists[sizeClass.index].head
