@@ -110,6 +110,15 @@
     K(int, small_products_supported, (const fk_small_shape *shape), (shape)) \
     K(void, small_products, (const fk_small_shape *shape, const float *a, const float *b, float *c), \
         (shape, a, b, c)) \
+    K(size_t, recurrence_scratch, (const fk_recurrence_shape *shape), (shape)) \
+    K(void, recurrence, \
+        (const fk_recurrence_shape *shape, const float *input, const float *weight, const float *bias, float *h, \
+            float *c, float *kept, void *scratch), \
+        (shape, input, weight, bias, h, c, kept, scratch)) \
+    K(void, recurrence_grad, \
+        (const fk_recurrence_shape *shape, const float *dy, const float *weight, const float *h, const float *c, \
+            const float *kept, float *dinput, float *dproduct, float *dh, float *dc, void *scratch), \
+        (shape, dy, weight, h, c, kept, dinput, dproduct, dh, dc, scratch)) \
     K(int, winograd_supported, (const fk_winograd_shape *shape), (shape)) \
     K(size_t, winograd_scratch, (const fk_winograd_shape *shape, fk_winograd_direction direction), \
         (shape, direction)) \

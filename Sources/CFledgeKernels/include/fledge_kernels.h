@@ -257,6 +257,36 @@ int fk_small_products_supported(const fk_small_shape *shape);
 /// Stops for shapes that are not supported.
 void fk_small_products(const fk_small_shape *shape, const float *a, const float *b, float *c);
 
+// ---- Recurrent networks --------------------------------------------------------------------------------------------
+
+/// tanh or ReLU of the sum of the input's and the state's share; gated recurrent units with the reset gate after the
+/// product, gates in the order r, z, n; long short-term memory, gates in the order i, f, g, o.
+typedef enum fk_recurrent_cell { FK_CELL_TANH, FK_CELL_RELU, FK_CELL_GRU, FK_CELL_LSTM } fk_recurrent_cell;
+
+/// `length` steps of `rows` sequences with `hidden` units; from the last time to the first if `reversed`.
+typedef struct fk_recurrence_shape {
+    fk_recurrent_cell cell;
+    int64_t length, rows, hidden;
+    int reversed;
+} fk_recurrence_shape;
+
+/// Bytes of scratch (64-byte aligned) that a call needs with the present instruction set.
+size_t fk_recurrence_scratch(const fk_recurrence_shape *shape);
+/// Runs a cell over time. With G gates: input [length, rows, G * hidden], the input's share of the gates; weight
+/// [G * hidden, hidden] and bias [G * hidden] (NULL: none), those of the state. h [length + 1, rows, hidden] holds the
+/// states: the first one is given, at the end where time is reversed and at the start elsewhere; the others are filled
+/// in, next to it. c, of LSTM only, likewise. kept [length, rows, 4 * hidden] receives what the gradient needs (NULL:
+/// nothing); TANH and RELU have none.
+void fk_recurrence(
+    const fk_recurrence_shape *shape, const float *input, const float *weight, const float *bias, float *h, float *c,
+    float *kept, void *scratch);
+/// Gradients, from dy [length, rows, hidden] of the states (NULL: none) and, for LSTM, that of the last c in dc [rows,
+/// hidden]. dinput and dproduct [length, rows, G * hidden] are those of the gates' two shares and differ for GRU only:
+/// they are one array for the others. dh and dc become the gradients of the first states.
+void fk_recurrence_grad(
+    const fk_recurrence_shape *shape, const float *dy, const float *weight, const float *h, const float *c,
+    const float *kept, float *dinput, float *dproduct, float *dh, float *dc, void *scratch);
+
 // ---- Winograd convolution ------------------------------------------------------------------------------------------
 //
 // Convolution 3x3, stride 1 or 2, no dilation, one group, by the minimal filtering of Winograd (Lavin and Gray 2016),

@@ -73,6 +73,15 @@ protocol Backend: Sendable {
         _ gradient: Tensor, x: Tensor, y: Tensor?, mean: Tensor, rstd: Tensor, weight: Tensor, bias: Tensor, relu: Bool
     ) -> (x: Tensor, weight: Tensor, bias: Tensor)
 
+    // Recurrent networks, as `recurrence` describes them.
+    func recurrence(
+        _ cell: RecurrentCell, _ input: Tensor, weight: Tensor, bias: Tensor?, initial: [Tensor], reversed: Bool
+    ) -> RecurrenceValues
+    func recurrenceGradient(
+        _ cell: RecurrentCell, _ gradient: (output: Tensor?, memory: Tensor?), _ values: RecurrenceValues,
+        weight: Tensor, reversed: Bool
+    ) -> RecurrenceGradients
+
     // Convolution: x [n, h, w, c], weights [o, c / groups, kh, kw], y [n, oh, ow, o].
     func convolution(_ x: Tensor, _ weight: Tensor, bias: Tensor?, _ p: ConvolutionParameters) -> Tensor
     func convolutionInputGradient(_ gradient: Tensor, _ weight: Tensor, inputShape: [Int], _ p: ConvolutionParameters)

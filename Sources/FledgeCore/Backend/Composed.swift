@@ -103,6 +103,19 @@ extension Backend {
         let n = Double(x.count / Swift.max(x.shape[x.rank - 1], 1))
         return (rstd * weight * (g - dBias / n - normal * (dWeight / n)), dWeight, dBias)
     }
+
+    func recurrence(
+        _ cell: RecurrentCell, _ input: Tensor, weight: Tensor, bias: Tensor?, initial: [Tensor], reversed: Bool
+    ) -> RecurrenceValues {
+        composedRecurrence(cell, input, weight: weight, bias: bias, initial: initial, reversed: reversed)
+    }
+
+    func recurrenceGradient(
+        _ cell: RecurrentCell, _ gradient: (output: Tensor?, memory: Tensor?), _ values: RecurrenceValues,
+        weight: Tensor, reversed: Bool
+    ) -> RecurrenceGradients {
+        composedRecurrenceGradient(cell, gradient, values, weight: weight, reversed: reversed)
+    }
 }
 
 /// The gradient of cross-entropy in tensor operations. Free of any backend, because it is also the form that gradients

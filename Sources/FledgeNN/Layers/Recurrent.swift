@@ -21,11 +21,8 @@ public final class RNN: Module, ModuleContainer, ModeSwitching {
     /// - Parameter hidden: the first hidden states [layers * directions, N, hidden]; zeros by default.
     /// - Returns: the last layer's states [N, L, directions * hidden], and every layer's last one, formed as `hidden`.
     public func callAsFunction(_ x: Tensor, hidden: Tensor? = nil) -> (output: Tensor, hidden: Tensor) {
-        let (output, states) = size.run(x, weights, isTraining, initial: hidden.map { [$0] }, states: 1) {
-            input, states, weight, bias in
-            let sum = input + states[0].linear(weight, bias)
-            return [activation == .tanh ? sum.tanh() : sum.relu()]
-        }
+        let (output, states) = size.run(
+            activation == .tanh ? .tanh : .relu, x, weights, isTraining, initial: hidden.map { [$0] })
         return (output, states[0])
     }
 }
@@ -46,16 +43,7 @@ public final class GRU: Module, ModuleContainer, ModeSwitching {
     /// - Parameter hidden: the first hidden states [layers * directions, N, hidden]; zeros by default.
     /// - Returns: the last layer's states [N, L, directions * hidden], and every layer's last one, formed as `hidden`.
     public func callAsFunction(_ x: Tensor, hidden: Tensor? = nil) -> (output: Tensor, hidden: Tensor) {
-        let (output, states) = size.run(x, weights, isTraining, initial: hidden.map { [$0] }, states: 1) {
-            input, states, weight, bias in
-            let h = states[0]
-            let fromInput = input.split(3, axis: -1)
-            let fromState = h.linear(weight, bias).split(3, axis: -1)
-            let r = (fromInput[0] + fromState[0]).sigmoid()
-            let z = (fromInput[1] + fromState[1]).sigmoid()
-            let n = (fromInput[2] + r * fromState[2]).tanh()
-            return [n + z * (h - n)]
-        }
+        let (output, states) = size.run(.gru, x, weights, isTraining, initial: hidden.map { [$0] })
         return (output, states[0])
     }
 }
@@ -80,12 +68,7 @@ public final class LSTM: Module, ModuleContainer, ModeSwitching {
         _ x: Tensor, state: (hidden: Tensor, cell: Tensor)? = nil
     ) -> (output: Tensor, hidden: Tensor, cell: Tensor) {
         let (output, states) = size.run(
-            x, weights, isTraining, initial: state.map { [$0.hidden, $0.cell] }, states: 2
-        ) { input, states, weight, bias in
-            let gates = (input + states[0].linear(weight, bias)).split(4, axis: -1)
-            let c = gates[1].sigmoid() * states[1] + gates[0].sigmoid() * gates[2].tanh()
-            return [gates[3].sigmoid() * c.tanh(), c]
-        }
+            .lstm, x, weights, isTraining, initial: state.map { [$0.hidden, $0.cell] })
         return (output, states[0], states[1])
     }
 }
@@ -139,12 +122,10 @@ public struct RecurrentSize: Codable, Equatable, Sendable {
     }
 
     /// Runs all layers over a sequence [N, L, inputs].
-    /// - Parameters:
-    ///   - states: how many tensors [N, hidden] a cell carries; the first is its output.
-    ///   - cell: (the input's share of the gates, states, W_hh, b_hh) to the next states.
+    /// - Parameter initial: the cell's first states, each [layers * directions, N, hidden]; zeros by default.
+    /// - Returns: the last layer's output [N, L, directions * hidden], and the last states in the form of `initial`.
     fileprivate func run(
-        _ x: Tensor, _ weights: [String: Parameter], _ isTraining: Bool, initial: [Tensor]?, states: Int,
-        cell: (Tensor, [Tensor], Tensor, Tensor?) -> [Tensor]
+        _ cell: RecurrentCell, _ x: Tensor, _ weights: [String: Parameter], _ isTraining: Bool, initial: [Tensor]?
     ) -> (output: Tensor, states: [Tensor]) {
         require(
             x.rank == 3 && x.shape[2] == inputs && x.shape[1] > 0,
@@ -155,34 +136,27 @@ public struct RecurrentSize: Codable, Equatable, Sendable {
                 tensor.shape == [layers * directions, n, hidden],
                 "recurrent network: first states \(tensor.shape), not \([layers * directions, n, hidden])")
         }
-        var sequence = x
-        var last = [[Tensor]](repeating: [], count: states)
+        var sequence = x.permuted([1, 0, 2])  // time first: a step's rows lie together
+        var last = [[Tensor]](repeating: [], count: cell.states)
         for layer in 0..<layers {
             if layer > 0, isTraining { sequence = sequence.dropout(dropout) }
             var outputs: [Tensor] = []
             for direction in 0..<directions {
-                let suffix = suffix(layer, direction)
-                let weight = weights["weight_hh_" + suffix]!.value
-                let bias = weights["bias_hh_" + suffix]?.value
-                // One product for all time steps; only the state's share has to wait for the state.
-                let projected = sequence.linear(
-                    weights["weight_ih_" + suffix]!.value, weights["bias_ih_" + suffix]?.value
-                ).split(length, axis: 1)
-                var state = (0..<states).map { index in
-                    initial?[index][layer * directions + direction]
+                func weight(_ name: String) -> Tensor? { weights["\(name)_\(suffix(layer, direction))"]?.value }
+                let first = (0..<cell.states).map {
+                    initial?[$0][layer * directions + direction]
                         ?? .zeros([n, hidden], dtype: x.dtype, device: x.device)
                 }
-                var steps: [Tensor] = []
-                for t in 0..<length {
-                    let time = direction == 0 ? t : length - 1 - t
-                    state = cell(projected[time].squeezed(axis: 1), state, weight, bias)
-                    steps.append(state[0])
-                }
-                outputs.append(stack(direction == 0 ? steps : steps.reversed(), axis: 1))
-                for index in 0..<states { last[index].append(state[index]) }
+                // One product for all time steps; only the state's share has to wait for the state.
+                let (output, memory) = recurrence(
+                    cell, sequence.linear(weight("weight_ih")!, weight("bias_ih")), weight: weight("weight_hh")!,
+                    bias: weight("bias_hh"), initial: first, reversed: direction == 1)
+                outputs.append(output)
+                last[0].append(output[direction == 0 ? length - 1 : 0])
+                if let memory { last[1].append(memory) }
             }
             sequence = outputs.count == 1 ? outputs[0] : concatenate(outputs, axis: -1)
         }
-        return (sequence, last.map { stack($0, axis: 0) })
+        return (sequence.permuted([1, 0, 2]), last.map { stack($0, axis: 0) })
     }
 }
