@@ -124,15 +124,15 @@ case("pixelUnshuffled", wave(1, 4, 2, 3), f=images(F.pixel_unshuffle, 2))
 
 
 def batch_norm(eps=1e-5, relu=False):
-    def f(x, w=None, b=None):
-        y = F.batch_norm(x.movedim(-1, 1), None, None, w, b, training=True, eps=eps).movedim(1, -1)
+    def f(x, w=None, b=None, residual=0):
+        y = F.batch_norm(x.movedim(-1, 1), None, None, w, b, training=True, eps=eps).movedim(1, -1) + residual
         return y.relu() if relu else y
     return f
 
 
 def batch_norm_given(relu=False):
-    def f(x, w, b, i):
-        y = F.batch_norm(x.movedim(-1, 1), i * 0.2, i * 0.3 + 0.5, w, b).movedim(1, -1)
+    def f(x, w, b, i, residual=0):
+        y = F.batch_norm(x.movedim(-1, 1), i * 0.2, i * 0.3 + 0.5, w, b).movedim(1, -1) + residual
         return y.relu() if relu else y
     return f
 
@@ -146,11 +146,15 @@ case("batchNorm", wave(6, 3), w, b, f=batch_norm())
 case("batchNorm images", wave(2, 3, 2, 3), w, b, f=batch_norm(eps=1e-3))
 case("batchNorm plain", wave(4, 3, layout=T), f=batch_norm())
 case("batchNorm relu", wave(6, 3), w, b, f=batch_norm(relu=True))
+for relu in [False, True]:
+    name = "batchNorm residual" + (" relu" if relu else "")
+    case(name, wave(6, 3), w, b, wave(6, 3, layout=S), f=batch_norm(relu=relu))
 case("batchNorm statistics", wave(6, 3), f=batch_norm_statistics)
 case("batchNorm empty", wave(0, 3), w, b, f=lambda x, w, b: x * w + b)
 given = indices(3, below=3)
 case("batchNorm given", wave(4, 3), w, b, given, f=batch_norm_given())
 case("batchNorm given relu", wave(2, 3, 3, layout=S), w, b, given, f=batch_norm_given(relu=True))
+case("batchNorm given residual", wave(4, 3), w, b, given, wave(4, 3), f=batch_norm_given(relu=True))
 case("layerNorm", wave(4, 3), w, b, f=lambda x, w, b: F.layer_norm(x, (3,), w, b))
 case("layerNorm plain", wave(2, 2, 4, layout=T), f=lambda x: F.layer_norm(x, (4,), eps=1e-3))
 case("layerNorm weight only", wave(2, 2, 3, layout=S), w, f=lambda x, w: F.layer_norm(x, (3,), w))

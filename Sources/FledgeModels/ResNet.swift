@@ -114,14 +114,10 @@ public final class ResidualBlock: Layer {
     }
 
     public func callAsFunction(_ x: Tensor) -> Tensor {
-        var h = bn1(conv1(x), relu: true)
-        if let conv3, let bn3 {
-            h = bn2(conv2(h), relu: true)
-            h = bn3(conv3(h))
-        } else {
-            h = bn2(conv2(h))
-        }
-        return (h + (downsample?(x) ?? x)).relu()
+        let shortcut = downsample?(x) ?? x
+        let h = bn1(conv1(x), relu: true)
+        guard let conv3, let bn3 else { return bn2(conv2(h), adding: shortcut, relu: true) }
+        return bn3(conv3(bn2(conv2(h), relu: true)), adding: shortcut, relu: true)
     }
 }
 

@@ -11,6 +11,11 @@ extension OpTable {
         }
         add("batchNorm plain", .wave([4, 3], .transposed)) { $0[0].batchNorm().y }
         add("batchNorm relu", .wave([6, 3]), w, b) { $0[0].batchNorm(weight: $0[1], bias: $0[2], relu: true).y }
+        for relu in [false, true] {
+            add("batchNorm residual" + (relu ? " relu" : ""), .wave([6, 3]), w, b, .wave([6, 3], .sliced)) {
+                $0[0].batchNorm(weight: $0[1], bias: $0[2], residual: $0[3], relu: relu).y
+            }
+        }
         addSeveral("batchNorm statistics", .wave([6, 3]), order: 0) { x in
             let (y, mean, variance) = x[0].batchNorm()
             return [y, mean, variance]
@@ -20,10 +25,13 @@ extension OpTable {
         let given = OpInput.indices([3], below: 3)
         func normalized(_ x: [Tensor], relu: Bool) -> Tensor {
             let i = x[3].cast(to: x[0].dtype)
-            return x[0].batchNorm(mean: i * 0.2, variance: i * 0.3 + 0.5, weight: x[1], bias: x[2], relu: relu)
+            return x[0].batchNorm(
+                mean: i * 0.2, variance: i * 0.3 + 0.5, weight: x[1], bias: x[2],
+                residual: x.count > 4 ? x[4] : nil, relu: relu)
         }
         add("batchNorm given", .wave([4, 3]), w, b, given) { normalized($0, relu: false) }
         add("batchNorm given relu", .wave([2, 3, 3], .sliced), w, b, given) { normalized($0, relu: true) }
+        add("batchNorm given residual", .wave([4, 3]), w, b, given, .wave([4, 3])) { normalized($0, relu: true) }
         // 5e-5: sums over 297 rows, and differences of such.
         for relu in [false, true] {
             add(

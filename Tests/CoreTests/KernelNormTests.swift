@@ -84,6 +84,25 @@ final class KernelNormTests: KernelTestCase {
         }
     }
 
+    /// Large results are stored past the caches where they are aligned; one float further they are not.
+    func testLargeBatchNormsAreTheSameWhereverTheyAreStored() {
+        let (rows, c) = (131_072, 64)
+        let x = numbers(rows * c), dy = numbers(rows * c, seed: 2)
+        let (mean, rstd) = (numbers(c, seed: 3), numbers(c, seed: 4, scale: 0.5, offset: 1))
+        let results = (0..<2).map { shift in
+            let y = UnsafeMutableRawPointer.allocate(byteCount: (rows * c + 16) * 4, alignment: 64)
+                .assumingMemoryBound(to: Float.self)
+            defer { y.deallocate() }
+            fk_batch_norm_apply(x, Int64(rows), Int64(c), mean, rstd, nil, nil, 1, nil, y + shift)
+            let value = Array(UnsafeBufferPointer(start: y + shift, count: rows * c))
+            fk_batch_norm_grad(
+                dy, x, nil, mean, rstd, nil, nil, Int64(rows), Int64(c), 1, y + shift, nil, nil, nil)
+            return (value, Array(UnsafeBufferPointer(start: y + shift, count: rows * c)))
+        }
+        XCTAssertTrue(results[0].0 == results[1].0 && results[0].1 == results[1].1)
+        XCTAssertTrue(results[0].0.contains { $0 > 0 } && results[0].1.contains { $0 != 0 })
+    }
+
     private func checkBatchNorm(_ rows: Int, _ c: Int, relu: Int32, residual: Bool, affine: Bool) {
         let n = rows * c
         let x = numbers(n, scale: 1, offset: 0.5), dy = numbers(n, seed: 2)

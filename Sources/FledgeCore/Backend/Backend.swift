@@ -66,12 +66,15 @@ protocol Backend: Sendable {
 
     // Channels-last batch normalisation over all axes but the last. Variance is the biased one.
     func batchNormStatistics(_ x: Tensor) -> (mean: Tensor, variance: Tensor)
-    /// `relu(x * scale + shift)`; `relu` optional.
-    func batchNormApply(_ x: Tensor, mean: Tensor, rstd: Tensor, weight: Tensor, bias: Tensor, relu: Bool) -> Tensor
+    /// `relu(x * scale + shift + residual)`; `relu` and `residual` optional.
+    func batchNormApply(
+        _ x: Tensor, mean: Tensor, rstd: Tensor, weight: Tensor, bias: Tensor, residual: Tensor?, relu: Bool
+    ) -> Tensor
     /// Gradients when mean and rstd are the batch's own. `y` is the output, needed with `relu`.
     func batchNormGradient(
-        _ gradient: Tensor, x: Tensor, y: Tensor?, mean: Tensor, rstd: Tensor, weight: Tensor, bias: Tensor, relu: Bool
-    ) -> (x: Tensor, weight: Tensor, bias: Tensor)
+        _ gradient: Tensor, x: Tensor, y: Tensor?, mean: Tensor, rstd: Tensor, weight: Tensor, bias: Tensor,
+        hasResidual: Bool, relu: Bool
+    ) -> (x: Tensor, weight: Tensor, bias: Tensor, residual: Tensor?)
 
     // Recurrent networks, as `recurrence` describes them.
     func recurrence(

@@ -86,22 +86,25 @@ extension Backend {
     }
 
     func batchNormApply(
-        _ x: Tensor, mean: Tensor, rstd: Tensor, weight: Tensor, bias: Tensor, relu: Bool
+        _ x: Tensor, mean: Tensor, rstd: Tensor, weight: Tensor, bias: Tensor, residual: Tensor?, relu: Bool
     ) -> Tensor {
-        let y = (x - mean) * (rstd * weight) + bias
+        var y = (x - mean) * (rstd * weight) + bias
+        if let residual { y = y + residual }
         return relu ? y.relu() : y
     }
 
     func batchNormGradient(
-        _ gradient: Tensor, x: Tensor, y: Tensor?, mean: Tensor, rstd: Tensor, weight: Tensor, bias: Tensor, relu: Bool
-    ) -> (x: Tensor, weight: Tensor, bias: Tensor) {
+        _ gradient: Tensor, x: Tensor, y: Tensor?, mean: Tensor, rstd: Tensor, weight: Tensor, bias: Tensor,
+        hasResidual: Bool, relu: Bool
+    ) -> (x: Tensor, weight: Tensor, bias: Tensor, residual: Tensor?) {
         let lead = Array(0..<x.rank - 1)
         let g = relu ? gradient * (y! .> 0).cast(to: x.dtype) : gradient
         let normal = (x - mean) * rstd
         let dWeight = (g * normal).sum(axes: lead)
         let dBias = g.sum(axes: lead)
         let n = Double(x.count / Swift.max(x.shape[x.rank - 1], 1))
-        return (rstd * weight * (g - dBias / n - normal * (dWeight / n)), dWeight, dBias)
+        let dx = rstd * weight * (g - dBias / n - normal * (dWeight / n))
+        return (dx, dWeight, dBias, hasResidual ? g : nil)
     }
 
     func recurrence(

@@ -3,19 +3,21 @@
 
 extension Tensor {
     /// Batch normalisation with the statistics of this batch (Ioffe and Szegedy 2015): over all axes but the last,
-    /// y = (x - mean) / sqrt(variance + epsilon) * weight + bias, then relu if asked for.
+    /// y = (x - mean) / sqrt(variance + epsilon) * weight + bias + residual, then relu if asked for.
     ///
     /// Gradients flow through the statistics into x. An empty batch has mean 0 and variance 1.
     /// - Parameters:
     ///   - weight: [C]; nil means ones.
     ///   - bias: [C]; nil means zeros.
+    ///   - residual: of x's shape, what a shortcut brings; nil means zeros.
     /// - Returns: y of x's shape, and the mean and (biased) variance [C] without history, for running averages.
     public func batchNorm(
-        weight: Tensor? = nil, bias: Tensor? = nil, epsilon: Double = 1e-5, relu: Bool = false
+        weight: Tensor? = nil, bias: Tensor? = nil, epsilon: Double = 1e-5, residual: Tensor? = nil, relu: Bool = false
     ) -> (y: Tensor, mean: Tensor, variance: Tensor) {
         let (w, b) = affine(weight, bias, "batchNorm")
+        requireResidual(residual)
         if count == 0 {
-            let y = self * w + b
+            let y = residual.map { self * w + b + $0 } ?? self * w + b
             return (relu ? y.relu() : y, .zeros(like: w), .ones(like: w))
         }
         let (mean, variance, rstd, value) = noGradient {
@@ -23,19 +25,22 @@ extension Tensor {
             let rstd = (variance + epsilon).rsqrt()
             return (
                 mean, variance, rstd,
-                backend.batchNormApply(self, mean: mean, rstd: rstd, weight: w, bias: b, relu: relu)
+                backend.batchNormApply(
+                    self, mean: mean, rstd: rstd, weight: w, bias: b, residual: residual, relu: relu)
             )
         }
+        let shortcut = residual.map { [$0] } ?? []
+        let hasResidual = residual != nil
         let y = record(
-            "batchNorm", value, from: [self, w, b], saving: [self, w, b, mean, rstd], savingOutput: relu
+            "batchNorm", value, from: [self, w, b] + shortcut, saving: [self, w, b, mean, rstd], savingOutput: relu
         ) { context in
             let g = context.gradient
             let (x, w, b) = (context.saved[0], context.saved[1], context.saved[2])
             if !Autograd.isRecording {
                 let d = g.backend.batchNormGradient(
                     g, x: x, y: context.savedOutput, mean: context.saved[3], rstd: context.saved[4], weight: w,
-                    bias: b, relu: relu)
-                return [d.x, d.weight, d.bias]
+                    bias: b, hasResidual: hasResidual, relu: relu)
+                return [d.x, d.weight, d.bias, d.residual]
             }
             let lead = Array(0..<x.rank - 1)
             let passed = relu ? g * (context.output.detached() .> 0).cast(to: g.dtype) : g
@@ -45,18 +50,19 @@ extension Tensor {
             let dx =
                 rstd * w
                 * (passed - passed.mean(axes: lead) - normal * (passed * normal).mean(axes: lead))
-            return [dx, (passed * normal).sum(axes: lead), passed.sum(axes: lead)]
+            return [dx, (passed * normal).sum(axes: lead), passed.sum(axes: lead), passed]
         }
         return (y, mean, variance)
     }
 
     /// Batch normalisation with given statistics [C], as in evaluation: they count as constants.
-    /// y = (x - mean) / sqrt(variance + epsilon) * weight + bias, then relu if asked for.
+    /// y = (x - mean) / sqrt(variance + epsilon) * weight + bias + residual, then relu if asked for.
     public func batchNorm(
         mean: Tensor, variance: Tensor, weight: Tensor? = nil, bias: Tensor? = nil, epsilon: Double = 1e-5,
-        relu: Bool = false
+        residual: Tensor? = nil, relu: Bool = false
     ) -> Tensor {
         let (w, b) = affine(weight, bias, "batchNorm")
+        requireResidual(residual)
         requireOneKind("batchNorm", mean, variance)
         require(
             mean.shape == w.shape && variance.shape == w.shape,
@@ -68,11 +74,13 @@ extension Tensor {
                 rstd,
                 count == 0
                     ? Tensor.zeros(like: self)
-                    : backend.batchNormApply(self, mean: mean, rstd: rstd, weight: w, bias: b, relu: relu)
+                    : backend.batchNormApply(
+                        self, mean: mean, rstd: rstd, weight: w, bias: b, residual: residual, relu: relu)
             )
         }
         return record(
-            "batchNorm", value, from: [self, w, b], saving: [self, w, mean, rstd], savingOutput: relu
+            "batchNorm", value, from: [self, w, b] + (residual.map { [$0] } ?? []), saving: [self, w, mean, rstd],
+            savingOutput: relu
         ) { context in
             let (x, w, mean, rstd) = (context.saved[0], context.saved[1], context.saved[2], context.saved[3])
             let lead = Array(0..<x.rank - 1)
@@ -82,7 +90,7 @@ extension Tensor {
             return [
                 context.needs(0) ? g * (rstd * w) : nil,
                 context.needs(1) ? (g * (x - mean)).sum(axes: lead) * rstd : nil,
-                context.needs(2) ? g.sum(axes: lead) : nil,
+                context.needs(2) ? g.sum(axes: lead) : nil, g,
             ]
         }
     }
@@ -163,6 +171,12 @@ extension Tensor {
             rank >= 1 && [weight, bias].allSatisfy { $0 == nil || $0!.shape == [shape[rank - 1]] },
             "\(operation): x \(shape), weight \(weight.map { "\($0.shape)" } ?? "none"), "
                 + "bias \(bias.map { "\($0.shape)" } ?? "none")")
+    }
+
+    private func requireResidual(_ residual: Tensor?) {
+        guard let residual else { return }
+        requireOneKind("batchNorm", residual)
+        require(residual.shape == shape, "batchNorm: residual \(residual.shape) for x \(shape)")
     }
 
     /// Weight and bias of a channel-wise scaling, with ones and zeros for missing ones.

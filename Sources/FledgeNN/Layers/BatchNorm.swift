@@ -36,18 +36,20 @@ public final class BatchNorm: Layer, ModeSwitching {
 
     public func callAsFunction(_ x: Tensor) -> Tensor { self(x, relu: false) }
 
-    /// As without `relu`, with a rectifier in the same pass over memory. Stops in training mode for a single value per
-    /// channel, whose variance says nothing.
-    public func callAsFunction(_ x: Tensor, relu: Bool) -> Tensor {
+    /// As without `residual` and `relu`, with the sum and a rectifier in the same pass over memory. Stops in training mode
+    /// for a single value per channel, whose variance says nothing.
+    /// - Parameter residual: what a shortcut brings, of x's shape.
+    public func callAsFunction(_ x: Tensor, adding residual: Tensor? = nil, relu: Bool) -> Tensor {
         guard isTraining else {
             return x.batchNorm(
                 mean: runningMean.value, variance: runningVar.value, weight: weight?.value, bias: bias?.value,
-                epsilon: epsilon, relu: relu)
+                epsilon: epsilon, residual: residual, relu: relu)
         }
         let channels = runningMean.shape[0]
         let n = Double(x.count / Swift.max(channels, 1))
         require(n != 1, "BatchNorm: one value per channel in x \(x.shape); training needs more")
-        let (y, mean, variance) = x.batchNorm(weight: weight?.value, bias: bias?.value, epsilon: epsilon, relu: relu)
+        let (y, mean, variance) = x.batchNorm(
+            weight: weight?.value, bias: bias?.value, epsilon: epsilon, residual: residual, relu: relu)
         if updatesStatistics, n > 0 {
             runningMean.update { moveAverage(&$0, towards: mean, decay: 1 - momentum) }
             runningVar.update { moveAverage(&$0, towards: variance * (n / (n - 1)), decay: 1 - momentum) }

@@ -49,40 +49,46 @@ extension CPUBackend {
     }
 
     func batchNormApply(
-        _ x: Tensor, mean: Tensor, rstd: Tensor, weight: Tensor, bias: Tensor, relu: Bool
+        _ x: Tensor, mean: Tensor, rstd: Tensor, weight: Tensor, bias: Tensor, residual: Tensor?, relu: Bool
     ) -> Tensor {
         guard isFast(x), x.count > 0 else {
-            return reference.batchNormApply(x, mean: mean, rstd: rstd, weight: weight, bias: bias, relu: relu)
+            return reference.batchNormApply(
+                x, mean: mean, rstd: rstd, weight: weight, bias: bias, residual: residual, relu: relu)
         }
-        let x = x.contiguous()
+        let (x, residual) = (x.contiguous(), residual?.contiguous())
         let (mean, rstd) = (mean.contiguous(), rstd.contiguous())
         let (weight, bias) = (weight.contiguous(), bias.contiguous())
         let channels = x.shape[x.rank - 1]
         let y = output(x.shape, like: x)
         fk_batch_norm_apply(
             x.data(), Int64(x.count / channels), Int64(channels), mean.data(), rstd.data(), weight.data(), bias.data(),
-            relu ? 1 : 0, nil, y.data())
+            relu ? 1 : 0, residual?.data(), y.data())
         return y
     }
 
     func batchNormGradient(
-        _ gradient: Tensor, x: Tensor, y: Tensor?, mean: Tensor, rstd: Tensor, weight: Tensor, bias: Tensor, relu: Bool
-    ) -> (x: Tensor, weight: Tensor, bias: Tensor) {
+        _ gradient: Tensor, x: Tensor, y: Tensor?, mean: Tensor, rstd: Tensor, weight: Tensor, bias: Tensor,
+        hasResidual: Bool, relu: Bool
+    ) -> (x: Tensor, weight: Tensor, bias: Tensor, residual: Tensor?) {
         guard isFast(x), x.count > 0 else {
             return reference.batchNormGradient(
-                gradient, x: x, y: y, mean: mean, rstd: rstd, weight: weight, bias: bias, relu: relu)
+                gradient, x: x, y: y, mean: mean, rstd: rstd, weight: weight, bias: bias, hasResidual: hasResidual,
+                relu: relu)
         }
         let x = x.contiguous()
         let g = gradient.contiguous()
-        let y = y?.contiguous()
+        // Without a residual the sign of y is soon computed again, from an x that is read anyway.
+        let y = hasResidual && relu ? y!.contiguous() : nil
         let (weight, bias) = (weight.contiguous(), bias.contiguous())
         let channels = x.shape[x.rank - 1]
         let dx = output(x.shape, like: x)
+        let dResidual = hasResidual ? relu ? output(x.shape, like: x) : g : nil
         let dWeight = output([channels], like: x)
         let dBias = output([channels], like: x)
         fk_batch_norm_grad(
             g.data(), x.data(), y?.data(), mean.data(), rstd.data(), weight.data(), bias.data(),
-            Int64(x.count / channels), Int64(channels), relu ? 1 : 0, dx.data(), nil, dWeight.data(), dBias.data())
-        return (dx, dWeight, dBias)
+            Int64(x.count / channels), Int64(channels), relu ? 1 : 0, dx.data(), relu ? dResidual?.data() : nil,
+            dWeight.data(), dBias.data())
+        return (dx, dWeight, dBias, dResidual)
     }
 }
