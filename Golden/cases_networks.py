@@ -252,6 +252,26 @@ case("huber at 0", same, same, f=F.huber_loss)
 case("smoothL1 absolute", wave(5), wave(5), f=lambda x, y: F.smooth_l1_loss(x, y, beta=0.0))
 
 
+# Recurrence: PyTorch's layers with the identity for the weights of the input.
+
+def recurrence(name, reverse):
+    def f(x, w, b, *states):
+        state = tuple(s[None] for s in states) if name == "lstm" else states[0][None]
+        run = {"tanh": torch.rnn_tanh, "relu": torch.rnn_relu, "gru": torch.gru, "lstm": torch.lstm}[name]
+        weights = [torch.eye(w.shape[0], dtype=w.dtype), w, torch.zeros_like(b), b]
+        found = run(x.flip(0) if reverse else x, state, weights, True, 1, 0.0, False, False, False)
+        output = found[0].flip(0) if reverse else found[0]
+        return (output, found[2][0]) if name == "lstm" else output
+    return f
+
+
+for name, gates in {"tanh": 1, "relu": 1, "gru": 3, "lstm": 4}.items():
+    for reverse in [False, True]:
+        states = [wave(2, 2)] * (2 if name == "lstm" else 1)
+        case(f"recurrence {name}" + (" reversed" if reverse else ""), wave(3, 2, 2 * gates, layout=S),
+             wave(2 * gates, 2, layout=T), wave(2 * gates), *states, f=recurrence(name, reverse))
+
+
 # Distances
 
 case("l2Normalized", wave(3, 4), f=lambda x: F.normalize(x, dim=-1))

@@ -218,6 +218,7 @@ public struct OpTable {
         table.addImages()
         table.addNormalization()
         table.addAttention()
+        table.addRecurrence()
         table.addLosses()
         table.addDistances()
         table.addLinearAlgebra()

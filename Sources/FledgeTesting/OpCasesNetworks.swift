@@ -93,6 +93,27 @@ extension OpTable {
         }
     }
 
+    mutating func addRecurrence() {
+        for cell in RecurrentCell.allCases {
+            for reversed in [false, true] {
+                let name = "recurrence \(cell)" + (reversed ? " reversed" : "")
+                let x = OpInput.wave([3, 2, 2 * cell.gates], .sliced)
+                let w = OpInput.wave([2 * cell.gates, 2], .transposed), b = OpInput.wave([2 * cell.gates])
+                let state = OpInput.wave([2, 2])
+                let run: ([Tensor]) -> [Tensor] = {
+                    let (output, memory) = recurrence(
+                        cell, $0[0], weight: $0[1], bias: $0[2], initial: Array($0[3...]), reversed: reversed)
+                    return [output] + (memory.map { [$0] } ?? [])
+                }
+                if cell == .lstm {
+                    addSeveral(name, x, w, b, state, state) { run($0) }
+                } else {
+                    addSeveral(name, x, w, b, state) { run($0) }
+                }
+            }
+        }
+    }
+
     mutating func addLosses() {
         let (logits, labels) = (OpInput.wave([4, 3], amplitude: 3), OpInput.integers([2, 0, 1, 2]))
         let weights = OpInput.wave([4], amplitude: 0.5, shift: 1)

@@ -165,4 +165,39 @@ final class AutogradTests: XCTestCase {
         XCTAssertEqual(x.gradient?.floats(), [24, 40, 56])
         XCTAssertEqual(seen.map { $0.floats() }, [[6, 10, 14], [6, 10, 14]])
     }
+
+    /// Rules may spend the memory of a gradient, but not of one that anybody else can see.
+    func testGradientsThatOthersHoldKeepTheirValues() {
+        func run(_ device: Device, _ dtype: DType) -> [[Double]] {
+            func leaf(_ offset: Double) -> Tensor {
+                wave([4, 16], offset: offset).to(device).cast(to: dtype).requiringGradient()
+            }
+            let x = leaf(0), w = leaf(1)[0].detached(), start = leaf(2).detached()
+            let operations: [(Tensor) -> Tensor] = [
+                { $0.tanh() }, { $0.gelu() }, { $0.softmax() }, { $0.logSoftmax() }, { $0.layerNorm(weight: w) },
+                { $0.batchNorm(weight: w, relu: true).y }, { $0.batchNorm(residual: x, relu: false).y },
+                { $0.batchNorm(residual: x, relu: true).y },
+            ]
+            var found: [[Double]] = []
+            for operation in operations {
+                // One gradient goes to both terms of a sum, a hook sees it, and the caller asks for it.
+                var seen: [Tensor] = []
+                let inner = x * 1.5
+                let a = operation(inner)
+                let b = operation(inner.exp())
+                a.onGradient {
+                    seen.append($0)
+                    return nil
+                }
+                let results = gradients(of: a + b, for: [x, inner, a, b], gradient: start)
+                found += ([start] + seen + results.map { $0! }).map { $0.doubles() }
+                XCTAssertEqual(seen.map { $0.doubles() }, [start.doubles()])
+            }
+            return found
+        }
+        for (a, b) in zip(run(.cpu, .float32), run(.reference, .float64)) {
+            XCTAssertEqual(a.count, b.count)
+            for (x, y) in zip(a, b) { XCTAssertEqual(x, y, accuracy: 2e-5 * max(1, abs(y))) }
+        }
+    }
 }

@@ -115,11 +115,10 @@ func runBackward(
     let body = {
         for index in nodes.indices {
             let node = nodes[index]
-            let arrived = node.pending
-            node.pending = []
+            var gradients: [Tensor?] = []
+            swap(&gradients, &node.pending)
             defer { if !retainGraph { node.release() } }
-            guard node.isUseful, arrived.contains(where: { $0 != nil }) else { continue }
-            var gradients = arrived
+            guard node.isUseful, gradients.contains(where: { $0 != nil }) else { continue }
             for hook in node.hooks {
                 for i in gradients.indices { if let g = gradients[i] { gradients[i] = hook(g) ?? g } }
             }
@@ -136,7 +135,7 @@ func runBackward(
             guard needed.contains(true) else { continue }
             Autograd.watchGradient?(node.operation, false)
             defer { Autograd.watchGradient?(node.operation, true) }
-            let inputGradients = node.differentiate(gradients, needed: needed)
+            let inputGradients = node.differentiate(&gradients, needed: needed)
             for (i, edge) in node.inputs.enumerated() where needed[i] {
                 guard let edge, let g = inputGradients[i] else { continue }
                 add(g, to: &edge.node.pending[edge.output])

@@ -14,8 +14,9 @@ final class Node {
 
     /// What a rule may use.
     struct Context {
+        fileprivate let arrived: Arrivals
         /// One gradient for each output; nil where none arrived.
-        let gradients: [Tensor?]
+        var gradients: [Tensor?] { arrived.gradients }
         /// The tensors named when the operation was recorded, in that order.
         let saved: [Tensor]
         /// The saved output; connected to the graph while the backward pass itself is recorded.
@@ -24,10 +25,16 @@ final class Node {
 
         /// The gradient of the first (usually only) output.
         var gradient: Tensor { gradients[0]! }
+        /// The same, given away. If nobody else holds it, a backend may use its memory for the result.
+        func takeGradient() -> Tensor { arrived.gradients[0].take()! }
         /// The saved output. Only for operations recorded with `savingOutput`.
         var output: Tensor { savedOutput! }
         /// Whether the gradient of this input is wanted. Rules skip costly ones that are not.
         func needs(_ input: Int) -> Bool { needed[input] }
+    }
+
+    fileprivate final class Arrivals {
+        var gradients: [Tensor?] = []
     }
 
     /// Rises with creation, so that sorting by it is a topological order.
@@ -87,8 +94,9 @@ final class Node {
         release()
     }
 
-    /// The gradients of the inputs, given those of the outputs. Stops when the graph was released before.
-    func differentiate(_ gradients: [Tensor?], needed: [Bool]) -> [Tensor?] {
+    /// The gradients of the inputs, given those of the outputs, which are given away. Stops when the graph was released
+    /// before.
+    func differentiate(_ gradients: inout [Tensor?], needed: [Bool]) -> [Tensor?] {
         guard let rule else {
             stop(
                 "\(operation): the graph was already released by an earlier backward pass; pass retainGraph: true there"
@@ -99,7 +107,9 @@ final class Node {
             connected = output.view(shape: output.shape, strides: output.strides, offset: output.offset)
             connected!.node = self
         }
-        return rule(Context(gradients: gradients, saved: saved, savedOutput: connected, needed: needed))
+        let arrived = Arrivals()
+        swap(&arrived.gradients, &gradients)
+        return rule(Context(arrived: arrived, saved: saved, savedOutput: connected, needed: needed))
     }
 
     /// Drops everything that was kept for the backward pass.

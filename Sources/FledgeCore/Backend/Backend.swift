@@ -1,15 +1,15 @@
 /// The primitives a device offers. They compute values only: recording, broadcasting rules and shape checks are done by
 /// the operations above, so a backend may trust its arguments. Inputs may be strided views; results are new and
-/// contiguous.
+/// contiguous. A gradient that is `inout` may become the result's memory if nobody else holds it: it is spent.
 ///
 /// The extension composes what can be composed, in plain operations; a backend overrides what it has a kernel for. So
 /// the composed form is at once documentation, fallback and oracle.
 protocol Backend: Sendable {
     // Element-wise
     func unary(_ operation: UnaryOperation, _ x: Tensor) -> Tensor
-    /// `gradient` times the derivative, fused; nil where the backend has no kernel. `x` or `y` may be a stand-in when
-    /// the operation does not use it.
-    func unaryGradient(_ operation: UnaryOperation, x: Tensor, y: Tensor, gradient: Tensor) -> Tensor?
+    /// `gradient` times the derivative, fused; nil where the backend has no kernel. `x` and `y` as the derivative needs
+    /// them.
+    func unaryGradient(_ operation: UnaryOperation, x: Tensor?, y: Tensor?, gradient: inout Tensor) -> Tensor?
     func binary(_ operation: BinaryOperation, _ a: Tensor, _ b: Tensor, shape: [Int]) -> Tensor
     func compare(_ operation: Comparison, _ a: Tensor, _ b: Tensor, shape: [Int]) -> Tensor
     /// Where `condition` (bool) holds `a`, elsewhere `b`; all three broadcast to `shape`.
@@ -44,9 +44,9 @@ protocol Backend: Sendable {
 
     // Rows: over the last axis.
     func softmax(_ x: Tensor) -> Tensor
-    func softmaxGradient(y: Tensor, gradient: Tensor) -> Tensor
+    func softmaxGradient(y: Tensor, gradient: inout Tensor) -> Tensor
     func logSoftmax(_ x: Tensor) -> Tensor
-    func logSoftmaxGradient(y: Tensor, gradient: Tensor) -> Tensor
+    func logSoftmaxGradient(y: Tensor, gradient: inout Tensor) -> Tensor
     /// Losses [rows] of logits [rows, classes] for int64 labels [rows] (0 where a label is `ignoreIndex`), and the
     /// softmax of the logits.
     func crossEntropy(
@@ -61,7 +61,7 @@ protocol Backend: Sendable {
         y: Tensor, mean: Tensor, rstd: Tensor
     )
     func layerNormGradient(
-        _ gradient: Tensor, x: Tensor, weight: Tensor?, mean: Tensor, rstd: Tensor
+        _ gradient: inout Tensor, x: Tensor, weight: Tensor?, mean: Tensor, rstd: Tensor
     ) -> (x: Tensor, weight: Tensor, bias: Tensor)
 
     // Channels-last batch normalisation over all axes but the last. Variance is the biased one.
@@ -72,7 +72,7 @@ protocol Backend: Sendable {
     ) -> Tensor
     /// Gradients when mean and rstd are the batch's own. `y` is the output, needed with `relu`.
     func batchNormGradient(
-        _ gradient: Tensor, x: Tensor, y: Tensor?, mean: Tensor, rstd: Tensor, weight: Tensor, bias: Tensor,
+        _ gradient: inout Tensor, x: Tensor, y: Tensor?, mean: Tensor, rstd: Tensor, weight: Tensor, bias: Tensor,
         hasResidual: Bool, relu: Bool
     ) -> (x: Tensor, weight: Tensor, bias: Tensor, residual: Tensor?)
 

@@ -1,14 +1,14 @@
 // What every backend can do by composing its own element-wise operations and reductions. Written for reading: these
 // are the definitions.
 extension Backend {
-    func unaryGradient(_ operation: UnaryOperation, x: Tensor, y: Tensor, gradient: Tensor) -> Tensor? { nil }
+    func unaryGradient(_ operation: UnaryOperation, x: Tensor?, y: Tensor?, gradient: inout Tensor) -> Tensor? { nil }
 
     func softmax(_ x: Tensor) -> Tensor {
         let e = (x - x.max(axis: -1, keepDims: true)).exp()
         return e / e.sum(axis: -1, keepDims: true)
     }
 
-    func softmaxGradient(y: Tensor, gradient: Tensor) -> Tensor {
+    func softmaxGradient(y: Tensor, gradient: inout Tensor) -> Tensor {
         y * (gradient - (gradient * y).sum(axis: -1, keepDims: true))
     }
 
@@ -17,7 +17,7 @@ extension Backend {
         return shifted - shifted.exp().sum(axis: -1, keepDims: true).log()
     }
 
-    func logSoftmaxGradient(y: Tensor, gradient: Tensor) -> Tensor {
+    func logSoftmaxGradient(y: Tensor, gradient: inout Tensor) -> Tensor {
         gradient - y.exp() * gradient.sum(axis: -1, keepDims: true)
     }
 
@@ -52,7 +52,7 @@ extension Backend {
     }
 
     func layerNormGradient(
-        _ gradient: Tensor, x: Tensor, weight: Tensor?, mean: Tensor, rstd: Tensor
+        _ gradient: inout Tensor, x: Tensor, weight: Tensor?, mean: Tensor, rstd: Tensor
     ) -> (x: Tensor, weight: Tensor, bias: Tensor) {
         let rows = Array(x.shape.dropLast()) + [1]
         let rstd = rstd.reshaped(rows)
@@ -94,7 +94,7 @@ extension Backend {
     }
 
     func batchNormGradient(
-        _ gradient: Tensor, x: Tensor, y: Tensor?, mean: Tensor, rstd: Tensor, weight: Tensor, bias: Tensor,
+        _ gradient: inout Tensor, x: Tensor, y: Tensor?, mean: Tensor, rstd: Tensor, weight: Tensor, bias: Tensor,
         hasResidual: Bool, relu: Bool
     ) -> (x: Tensor, weight: Tensor, bias: Tensor, residual: Tensor?) {
         let lead = Array(0..<x.rank - 1)

@@ -69,11 +69,12 @@ extension Tensor {
             "elementwise", y, from: [self], saving: operation.derivativeUsesInput ? [self] : [],
             savingOutput: operation.derivativeUsesOutput
         ) { context in
-            let g = context.gradient
-            if !Autograd.isRecording {
-                let x = context.saved.first ?? g
-                let y = context.savedOutput ?? g
-                if let fused = g.backend.unaryGradient(operation, x: x, y: y, gradient: g) { return [fused] }
+            var g = context.takeGradient()
+            if !Autograd.isRecording,
+                let fused = g.backend.unaryGradient(
+                    operation, x: context.saved.first, y: context.savedOutput, gradient: &g)
+            {
+                return [fused]
             }
             return [operation.derivative(x: context.saved.first, y: context.savedOutput, times: g)]
         }

@@ -34,11 +34,11 @@ extension Tensor {
         let y = record(
             "batchNorm", value, from: [self, w, b] + shortcut, saving: [self, w, b, mean, rstd], savingOutput: relu
         ) { context in
-            let g = context.gradient
+            var g = context.takeGradient()
             let (x, w, b) = (context.saved[0], context.saved[1], context.saved[2])
             if !Autograd.isRecording {
                 let d = g.backend.batchNormGradient(
-                    g, x: x, y: context.savedOutput, mean: context.saved[3], rstd: context.saved[4], weight: w,
+                    &g, x: x, y: context.savedOutput, mean: context.saved[3], rstd: context.saved[4], weight: w,
                     bias: b, hasResidual: hasResidual, relu: relu)
                 return [d.x, d.weight, d.bias, d.residual]
             }
@@ -107,7 +107,7 @@ extension Tensor {
             "layerNorm", value, from: [self] + [weight, bias].compactMap { $0 },
             saving: [self, mean, rstd] + (weight.map { [$0] } ?? [])
         ) { context in
-            let g = context.gradient
+            var g = context.takeGradient()
             let x = context.saved[0]
             let weight = hasWeight ? context.saved[3] : nil
             let dx: Tensor
@@ -127,7 +127,7 @@ extension Tensor {
                 dBias = g.sum(axes: lead)
             } else {
                 (dx, dWeight, dBias) = g.backend.layerNormGradient(
-                    g, x: x, weight: weight, mean: context.saved[1], rstd: context.saved[2])
+                    &g, x: x, weight: weight, mean: context.saved[1], rstd: context.saved[2])
             }
             return [dx] + (hasWeight ? [dWeight] : []) + (hasBias ? [dBias] : [])
         }

@@ -3,8 +3,9 @@ extension Tensor {
     public func softmax(axis: Int = -1) -> Tensor {
         overLastAxis(axis, "softmax") { x in
             record("softmax", x.backend.softmax(x), from: [x], savingOutput: true) { context in
-                let (g, y) = (context.gradient, context.output)
-                if !Autograd.isRecording { return [g.backend.softmaxGradient(y: y, gradient: g)] }
+                let y = context.output
+                var g = context.takeGradient()
+                if !Autograd.isRecording { return [g.backend.softmaxGradient(y: y, gradient: &g)] }
                 return [y * (g - (g * y).sum(axis: -1, keepDims: true))]
             }
         }
@@ -14,8 +15,9 @@ extension Tensor {
     public func logSoftmax(axis: Int = -1) -> Tensor {
         overLastAxis(axis, "logSoftmax") { x in
             record("logSoftmax", x.backend.logSoftmax(x), from: [x], savingOutput: true) { context in
-                let (g, y) = (context.gradient, context.output)
-                if !Autograd.isRecording { return [g.backend.logSoftmaxGradient(y: y, gradient: g)] }
+                let y = context.output
+                var g = context.takeGradient()
+                if !Autograd.isRecording { return [g.backend.logSoftmaxGradient(y: y, gradient: &g)] }
                 return [g - y.exp() * g.sum(axis: -1, keepDims: true)]
             }
         }

@@ -19,6 +19,14 @@ struct CPUBackend: Backend {
         Tensor(uninitialized: shape, dtype: dtype, device: x.device)
     }
 
+    /// Where a result of the shape of `gradient` goes: to its own memory if nobody else can see that, else to new
+    /// memory. Makes it contiguous.
+    func outputOver(_ gradient: inout Tensor) -> Tensor {
+        gradient = gradient.contiguous()
+        if gradient.node == nil, isKnownUniquelyReferenced(&gradient), gradient.holdsMemoryAlone { return gradient }
+        return output(gradient.shape, like: gradient)
+    }
+
     // MARK: Element-wise
 
     func unary(_ operation: UnaryOperation, _ x: Tensor) -> Tensor {
@@ -33,13 +41,12 @@ struct CPUBackend: Backend {
         return y
     }
 
-    func unaryGradient(_ operation: UnaryOperation, x: Tensor, y: Tensor, gradient: Tensor) -> Tensor? {
+    func unaryGradient(_ operation: UnaryOperation, x: Tensor?, y: Tensor?, gradient: inout Tensor) -> Tensor? {
         guard isFast(gradient), let (op, p) = operation.gradientKernel else { return nil }
-        let x = x.contiguous()
-        let y = y.contiguous()
-        let g = gradient.contiguous()
-        let dx = output(g.shape, like: g)
-        fk_unary_grad(op, x.data(), y.data(), g.data(), dx.data(), Int64(g.count), Float(p))
+        let x = x?.contiguous()
+        let y = y?.contiguous()
+        let dx = outputOver(&gradient)
+        fk_unary_grad(op, x?.data(), y?.data(), gradient.data(), dx.data(), Int64(dx.count), Float(p))
         return dx
     }
 
@@ -113,11 +120,11 @@ struct CPUBackend: Backend {
 
     func softmax(_ x: Tensor) -> Tensor { rows(x, fk_softmax) ?? reference.softmax(x) }
     func logSoftmax(_ x: Tensor) -> Tensor { rows(x, fk_log_softmax) ?? reference.logSoftmax(x) }
-    func softmaxGradient(y: Tensor, gradient: Tensor) -> Tensor {
-        rows(y, gradient, fk_softmax_grad) ?? reference.softmaxGradient(y: y, gradient: gradient)
+    func softmaxGradient(y: Tensor, gradient: inout Tensor) -> Tensor {
+        rows(y, &gradient, fk_softmax_grad) ?? reference.softmaxGradient(y: y, gradient: &gradient)
     }
-    func logSoftmaxGradient(y: Tensor, gradient: Tensor) -> Tensor {
-        rows(y, gradient, fk_log_softmax_grad) ?? reference.logSoftmaxGradient(y: y, gradient: gradient)
+    func logSoftmaxGradient(y: Tensor, gradient: inout Tensor) -> Tensor {
+        rows(y, &gradient, fk_log_softmax_grad) ?? reference.logSoftmaxGradient(y: y, gradient: &gradient)
     }
 
     func crossEntropy(
@@ -166,15 +173,14 @@ struct CPUBackend: Backend {
     }
 
     private func rows(
-        _ y: Tensor, _ gradient: Tensor,
+        _ y: Tensor, _ gradient: inout Tensor,
         _ kernel: (UnsafePointer<Float>, UnsafePointer<Float>, Floats, Int64, Int64) -> Void
     ) -> Tensor? {
         guard isFast(y) else { return nil }
         let y = y.contiguous()
-        let g = gradient.contiguous()
-        let dx = output(y.shape, like: y)
+        let dx = outputOver(&gradient)
         let width = y.shape[y.rank - 1]
-        if y.count > 0 { kernel(y.data(), g.data(), dx.data(), Int64(y.count / width), Int64(width)) }
+        if y.count > 0 { kernel(y.data(), gradient.data(), dx.data(), Int64(y.count / width), Int64(width)) }
         return dx
     }
 }

@@ -20,20 +20,19 @@ extension CPUBackend {
     }
 
     func layerNormGradient(
-        _ gradient: Tensor, x: Tensor, weight: Tensor?, mean: Tensor, rstd: Tensor
+        _ gradient: inout Tensor, x: Tensor, weight: Tensor?, mean: Tensor, rstd: Tensor
     ) -> (x: Tensor, weight: Tensor, bias: Tensor) {
         guard isFast(x) else {
-            return reference.layerNormGradient(gradient, x: x, weight: weight, mean: mean, rstd: rstd)
+            return reference.layerNormGradient(&gradient, x: x, weight: weight, mean: mean, rstd: rstd)
         }
         let x = x.contiguous()
-        let g = gradient.contiguous()
         let weight = weight?.contiguous()
         let cols = x.shape[x.rank - 1]
-        let dx = output(x.shape, like: x)
+        let dx = outputOver(&gradient)
         let dWeight = output([cols], like: x)
         let dBias = output([cols], like: x)
         fk_layer_norm_grad(
-            g.data(), x.data(), weight?.data(), mean.data(), rstd.data(),
+            gradient.data(), x.data(), weight?.data(), mean.data(), rstd.data(),
             Int64(Array(x.shape.dropLast()).elementCount), Int64(cols), dx.data(), dWeight.data(), dBias.data())
         return (dx, dWeight, dBias)
     }
@@ -67,26 +66,25 @@ extension CPUBackend {
     }
 
     func batchNormGradient(
-        _ gradient: Tensor, x: Tensor, y: Tensor?, mean: Tensor, rstd: Tensor, weight: Tensor, bias: Tensor,
+        _ gradient: inout Tensor, x: Tensor, y: Tensor?, mean: Tensor, rstd: Tensor, weight: Tensor, bias: Tensor,
         hasResidual: Bool, relu: Bool
     ) -> (x: Tensor, weight: Tensor, bias: Tensor, residual: Tensor?) {
         guard isFast(x), x.count > 0 else {
             return reference.batchNormGradient(
-                gradient, x: x, y: y, mean: mean, rstd: rstd, weight: weight, bias: bias, hasResidual: hasResidual,
+                &gradient, x: x, y: y, mean: mean, rstd: rstd, weight: weight, bias: bias, hasResidual: hasResidual,
                 relu: relu)
         }
         let x = x.contiguous()
-        let g = gradient.contiguous()
         // Without a residual the sign of y is soon computed again, from an x that is read anyway.
         let y = hasResidual && relu ? y!.contiguous() : nil
         let (weight, bias) = (weight.contiguous(), bias.contiguous())
         let channels = x.shape[x.rank - 1]
-        let dx = output(x.shape, like: x)
-        let dResidual = hasResidual ? relu ? output(x.shape, like: x) : g : nil
+        let dResidual = hasResidual ? relu ? output(x.shape, like: x) : gradient.contiguous() : nil
+        let dx = outputOver(&gradient)
         let dWeight = output([channels], like: x)
         let dBias = output([channels], like: x)
         fk_batch_norm_grad(
-            g.data(), x.data(), y?.data(), mean.data(), rstd.data(), weight.data(), bias.data(),
+            gradient.data(), x.data(), y?.data(), mean.data(), rstd.data(), weight.data(), bias.data(),
             Int64(x.count / channels), Int64(channels), relu ? 1 : 0, dx.data(), relu ? dResidual?.data() : nil,
             dWeight.data(), dBias.data())
         return (dx, dWeight, dBias, dResidual)
