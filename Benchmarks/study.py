@@ -2,9 +2,10 @@
 `make study-fewlabels`.
 
 Self-supervised methods are measured by what their features are worth (nearest neighbours and a linear classifier with
-few labels, five draws), all others by the accuracy of the last checkpoint on the test split. Rows that the table holds
-already are not run again, so a study that was interrupted goes on. Results go to `Benchmarks/results` as CSV, one row
-for each run, and as Markdown, means and deviations over the seeds.
+few labels, five draws), all others by the accuracy of the last checkpoint on the test split. Methods for pictures, or
+for coloured ones, are left out where the data are none. Rows that the table holds already are not run again, so a study
+that was interrupted goes on. Results go to `Benchmarks/results` as CSV, one row for each run, and as Markdown, means and
+deviations over the seeds.
 """
 
 import argparse
@@ -108,6 +109,9 @@ def main():
     table = pathlib.Path(options.output) / f"{name}.csv"
     rows = read_csv(table)
     methods = [method for method in fledge(options.fledge, "methods") if method["family"] in options.family]
+    kind = fledge(options.fledge, "data", "inspect", options.data)
+    has = {"images": kind["kind"] == "image", "colour": kind["kind"] == "image" and kind["channels"] == 3}
+    methods = [method for method in methods if all(has.get(need, True) for need in method["needs"])]
     if options.only:
         methods = [method for method in methods if method["name"] in options.only]
     failures = []

@@ -47,15 +47,16 @@ public func recurrence(
         let outputs = [values.after(reversed: reversed)] + values.states.dropFirst().map { $0[reversed ? 0 : length] }
         return (values, outputs)
     }
+    let (hasBias, inputCount) = (bias != nil, inputs.count)
     let results = record(
         "recurrence", outputs: outputs, from: inputs,
         saving: inputs + values.states + (values.kept.map { [$0] } ?? [])
     ) { context in
         let (input, weight) = (context.saved[0], context.saved[1])
         let initial = Array(context.saved[2..<2 + cell.states])
-        let bias = inputs.count > 2 + cell.states ? context.saved[2 + cell.states] : nil
+        let bias = hasBias ? context.saved[inputCount - 1] : nil
         var values = RecurrenceValues(
-            states: Array(context.saved[inputs.count..<inputs.count + cell.states]),
+            states: Array(context.saved[inputCount..<inputCount + cell.states]),
             kept: cell.gates > 1 ? context.saved.last : nil)
         let gradient = (output: context.gradients[0], memory: cell == .lstm ? context.gradients[1] : nil)
         let d: RecurrenceGradients
@@ -68,7 +69,7 @@ public func recurrence(
         let before = values.before(reversed: reversed).reshaped([length * n, hidden])
         let products = d.product.reshaped([length * n, cell.gates * hidden])
         return [d.input, context.needs(1) ? products.transposed().matmul(before) : nil] + d.initial
-            + (bias != nil ? [products.sum(axis: 0)] : [])
+            + (hasBias ? [products.sum(axis: 0)] : [])
     }
     return (results[0], cell == .lstm ? results[1] : nil)
 }
