@@ -200,4 +200,16 @@ final class AutogradTests: XCTestCase {
             for (x, y) in zip(a, b) { XCTAssertEqual(x, y, accuracy: 2e-5 * max(1, abs(y))) }
         }
     }
+
+    /// The starting gradient, which the walk holds, and one more are all that a chain of such rules needs.
+    func testGradientsThatNobodyElseHoldsAreWrittenOver() {
+        let x = Tensor.zeros([1 << 20]).requiringGradient()
+        let y = (0..<6).reduce(x) { h, _ in h.tanh() }
+        let pool = MemoryPool.shared
+        pool.resetPeak()
+        let before = pool.statistics.liveBytes
+        y.backward(gradient: .ones(like: y), retainGraph: true)
+        XCTAssertEqual(x.gradient?[0].item(), 1)
+        XCTAssertLessThan(pool.statistics.peakLiveBytes - before, 10 << 20, "two of 4 MiB, not three")
+    }
 }

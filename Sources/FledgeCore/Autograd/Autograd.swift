@@ -3,6 +3,9 @@ public enum Autograd {
     /// Whether operations are recorded. Set through `noGradient` and `withGradient`.
     public nonisolated(unsafe) fileprivate(set) static var isRecording = true
 
+    /// Whether an operation on these inputs is recorded.
+    static func records(_ inputs: [Tensor]) -> Bool { isRecording && inputs.contains { $0.node != nil } }
+
     /// Told of every operation with its inputs and outputs, recorded or not: how a step is examined for the first number
     /// that is none. nil, as always but then, costs a comparison.
     package nonisolated(unsafe) static var watch: ((_ operation: StaticString, [Tensor], [Tensor]) -> Void)?
@@ -40,7 +43,7 @@ func record(
     savingOutput: Bool = false, rule: @escaping Node.Rule
 ) -> Tensor {
     if let watch = Autograd.watch { watch(operation, inputs, [output]) }
-    guard Autograd.isRecording, inputs.contains(where: { $0.node != nil }) else { return output }
+    guard Autograd.records(inputs) else { return output }
     return recordAlways(operation, [output], from: inputs, saving: saving, savingOutput: savingOutput, rule: rule)[0]
 }
 
@@ -50,7 +53,7 @@ func record(
     rule: @escaping Node.Rule
 ) -> [Tensor] {
     if let watch = Autograd.watch { watch(operation, inputs, outputs) }
-    guard Autograd.isRecording, inputs.contains(where: { $0.node != nil }) else { return outputs }
+    guard Autograd.records(inputs) else { return outputs }
     return recordAlways(operation, outputs, from: inputs, saving: saving, savingOutput: false, rule: rule)
 }
 

@@ -76,9 +76,10 @@ protocol Backend: Sendable {
         hasResidual: Bool, relu: Bool
     ) -> (x: Tensor, weight: Tensor, bias: Tensor, residual: Tensor?)
 
-    // Recurrent networks, as `recurrence` describes them.
+    // Recurrent networks, as `recurrence` describes them. `keeps` what a gradient needs.
     func recurrence(
-        _ cell: RecurrentCell, _ input: Tensor, weight: Tensor, bias: Tensor?, initial: [Tensor], reversed: Bool
+        _ cell: RecurrentCell, _ input: Tensor, weight: Tensor, bias: Tensor?, initial: [Tensor], reversed: Bool,
+        keeps: Bool
     ) -> RecurrenceValues
     func recurrenceGradient(
         _ cell: RecurrentCell, _ gradient: (output: Tensor?, memory: Tensor?), _ values: RecurrenceValues,

@@ -108,7 +108,8 @@ extension Backend {
     }
 
     func recurrence(
-        _ cell: RecurrentCell, _ input: Tensor, weight: Tensor, bias: Tensor?, initial: [Tensor], reversed: Bool
+        _ cell: RecurrentCell, _ input: Tensor, weight: Tensor, bias: Tensor?, initial: [Tensor], reversed: Bool,
+        keeps: Bool
     ) -> RecurrenceValues {
         composedRecurrence(cell, input, weight: weight, bias: bias, initial: initial, reversed: reversed)
     }

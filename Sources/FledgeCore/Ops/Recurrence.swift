@@ -41,9 +41,10 @@ public func recurrence(
     let inputs = [input, weight] + initial + (bias.map { [$0] } ?? [])
     for other in inputs { input.requireOneKind("recurrence", other) }
 
+    let keeps = Autograd.records(inputs)
     let (values, outputs) = noGradient {
         let values = input.backend.recurrence(
-            cell, input, weight: weight, bias: bias, initial: initial, reversed: reversed)
+            cell, input, weight: weight, bias: bias, initial: initial, reversed: reversed, keeps: keeps)
         let outputs = [values.after(reversed: reversed)] + values.states.dropFirst().map { $0[reversed ? 0 : length] }
         return (values, outputs)
     }
@@ -78,7 +79,7 @@ public func recurrence(
 struct RecurrenceValues {
     /// h, and c of `lstm`, [L + 1, N, H] in the order of time; the first state is the last one where time is reversed.
     var states: [Tensor]
-    /// Of gated cells, [L, N, 4 H]: r, z, n and p_n of `gru`, the gates of `lstm`.
+    /// Of gated cells, and where there will be a gradient, [L, N, 4 H]: r, z, n and p_n of `gru`, the gates of `lstm`.
     var kept: Tensor?
 
     private var length: Int { states[0].shape[0] - 1 }

@@ -4,6 +4,11 @@ import CFledgeKernels
 // noticing: optimizers use that to spare a copy of every weight in every step.
 
 extension Tensor {
+    /// Whether the variable alone sees the tensor and all of its memory, row after row.
+    static func isHeldAlone(_ tensor: inout Tensor) -> Bool {
+        isKnownUniquelyReferenced(&tensor) && tensor.holdsMemoryAlone && tensor.isContiguous
+    }
+
     /// The elements of `tensor`, row after row, for writing. If anything else (a graph, a snapshot, a view) still holds
     /// the tensor or its memory, the variable gets a copy first and the old values stay as they were. Valid while the
     /// variable keeps its tensor. Stops when `T` is not the element type, and for results of recorded operations.
@@ -12,7 +17,7 @@ extension Tensor {
     ) -> UnsafeMutablePointer<T> {
         require(T.dtype == tensor.dtype, "writableData: \(T.self) elements of a \(tensor.dtype) tensor")
         require(tensor.node?.isLeaf ?? true, "writableData: a computed tensor cannot change its values")
-        if !(isKnownUniquelyReferenced(&tensor) && tensor.holdsMemoryAlone && tensor.isContiguous) {
+        if !isHeldAlone(&tensor) {
             let copy = tensor.backend.copy(tensor)
             copy.node = tensor.node
             tensor = copy
@@ -23,7 +28,7 @@ extension Tensor {
     /// kernel for its type and device.
     static func addInPlace(_ x: Tensor, to sum: inout Tensor) -> Bool {
         guard sum.device == .cpu, sum.dtype == .float32, sum.node == nil, x.dtype == .float32, x.device == .cpu,
-            x.shape == sum.shape, isKnownUniquelyReferenced(&sum), sum.holdsMemoryAlone, sum.isContiguous
+            x.shape == sum.shape, isHeldAlone(&sum)
         else { return false }
         let x = x.contiguous()
         fk_axpy(sum.data(), x.data(), Int64(x.count), 1)

@@ -23,7 +23,7 @@ struct CPUBackend: Backend {
     /// memory. Makes it contiguous.
     func outputOver(_ gradient: inout Tensor) -> Tensor {
         gradient = gradient.contiguous()
-        if gradient.node == nil, isKnownUniquelyReferenced(&gradient), gradient.holdsMemoryAlone { return gradient }
+        if gradient.node == nil, Tensor.isHeldAlone(&gradient) { return gradient }
         return output(gradient.shape, like: gradient)
     }
 

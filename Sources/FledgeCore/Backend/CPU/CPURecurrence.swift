@@ -2,11 +2,12 @@ import CFledgeKernels
 
 extension CPUBackend {
     func recurrence(
-        _ cell: RecurrentCell, _ input: Tensor, weight: Tensor, bias: Tensor?, initial: [Tensor], reversed: Bool
+        _ cell: RecurrentCell, _ input: Tensor, weight: Tensor, bias: Tensor?, initial: [Tensor], reversed: Bool,
+        keeps: Bool
     ) -> RecurrenceValues {
         guard isFast(input) else {
             return reference.recurrence(
-                cell, input, weight: weight, bias: bias, initial: initial, reversed: reversed)
+                cell, input, weight: weight, bias: bias, initial: initial, reversed: reversed, keeps: keeps)
         }
         let (length, n, hidden) = (input.shape[0], initial[0].shape[0], initial[0].shape[1])
         var shape = cell.kernelShape(length: length, rows: n, hidden: hidden, reversed: reversed)
@@ -16,7 +17,7 @@ extension CPUBackend {
             write(first, into: all, strides: [hidden, 1], offset: reversed ? length * n * hidden : 0)
             return all
         }
-        let kept = cell.gates > 1 ? output([length, n, 4 * hidden], like: input) : nil
+        let kept = keeps && cell.gates > 1 ? output([length, n, 4 * hidden], like: input) : nil
         let scratch = output([fk_recurrence_scratch(&shape) / 4], like: input)
         fk_recurrence(
             &shape, input.data(), weight.data(), bias?.data(), states[0].data(),
