@@ -212,4 +212,59 @@ final class AutogradTests: XCTestCase {
         XCTAssertEqual(x.gradient?[0].item(), 1)
         XCTAssertLessThan(pool.statistics.peakLiveBytes - before, 10 << 20, "two of 4 MiB, not three")
     }
+
+    /// Of a factor of several products the gradients are added by the products themselves, whether the factor lies row
+    /// after row, transposed, or out of order; not where the sum is seen by others.
+    func testProductsAddToTheSumOfTheirGradients() {
+        func run(_ device: Device, _ dtype: DType) -> [[Double]] {
+            func leaf(_ shape: [Int], _ offset: Double) -> Tensor {
+                wave(shape, offset: offset).to(device).cast(to: dtype).requiringGradient()
+            }
+            var found: [[Double]] = []
+            for batch in [[], [3], [10, 2]] {
+                let x = leaf(batch + [4, 5], 0)
+                for w in [
+                    leaf(batch + [5, 6], 1), leaf(batch + [6, 5], 2).transposed(),
+                    leaf([5] + batch + [6], 3).movedAxis(from: 0, to: batch.count),
+                ] {
+                    for isSeen in [false, true] {
+                        let inner = x * 2
+                        var seen: [Tensor] = []
+                        var sum = inner.matmul(w).square().sum()
+                        for step in 1...3 {
+                            let y = (inner + Double(step)).matmul(w) + inner.matmul(w)
+                            sum = sum + y.sin().sum()
+                        }
+                        let start = sum * 3
+                        if isSeen {
+                            w.onGradient {
+                                seen.append($0)
+                                return nil
+                            }
+                        }
+                        found += gradients(of: start, for: [x, inner, w]).map { $0!.doubles() }
+                        found += seen.map { $0.doubles() }
+                    }
+                }
+            }
+            return found
+        }
+        for (a, b) in zip(run(.cpu, .float32), run(.reference, .float64)) {
+            XCTAssertEqual(a.count, b.count)
+            for (x, y) in zip(a, b) { XCTAssertEqual(x, y, accuracy: 1e-4 * max(1, abs(y))) }
+        }
+    }
+
+    /// Memory for one gradient of a matrix of 4 MiB, although four arrive.
+    func testProductsNeedNoMemoryForTheirShares() {
+        let w = Tensor.zeros([1024, 1024]).requiringGradient()
+        let rows = Tensor.ones([4, 1024])
+        let y = (0..<4).reduce(Tensor.zeros([4, 1024])) { sum, _ in sum + rows.matmul(w) }
+        let pool = MemoryPool.shared
+        pool.resetPeak()
+        let before = pool.statistics.liveBytes
+        y.sum().backward(retainGraph: true)
+        XCTAssertEqual(w.gradient?[0][0].item(), 16)
+        XCTAssertLessThan(pool.statistics.peakLiveBytes - before, 6 << 20)
+    }
 }

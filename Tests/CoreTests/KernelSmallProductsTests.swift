@@ -7,7 +7,7 @@ final class KernelSmallProductsTests: KernelTestCase {
     private struct Form {
         var m: Int, n: Int, k: Int
         var batch = [2, 3, 4]
-        var aByColumns = false, bByColumns = false, repeatsA = false, repeatsB = false
+        var aByColumns = false, bByColumns = false, repeatsA = false, repeatsB = false, adds = false
         /// Unused numbers after each row.
         var gap = 0
     }
@@ -34,7 +34,7 @@ final class KernelSmallProductsTests: KernelTestCase {
                     func at(_ steps: [Int]) -> Int { p * steps[0] + q * steps[1] + r * steps[2] }
                     for i in 0..<f.m {
                         for j in 0..<f.n {
-                            expected[at(stepsC) + i * c.row + j] = (0..<f.k).reduce(0.0) {
+                            expected[at(stepsC) + i * c.row + j] = (0..<f.k).reduce(f.adds ? 7.0 : 0) {
                                 $0 + Double(x[at(stepsA) + i * a.row + $1 * a.column])
                                     * Double(y[at(stepsB) + $1 * b.row + j * b.column])
                             }
@@ -47,7 +47,7 @@ final class KernelSmallProductsTests: KernelTestCase {
         var shape = fk_small_shape(
             m: Int64(f.m), n: Int64(f.n), k: Int64(f.k), a_row: Int64(a.row), a_column: Int64(a.column),
             b_row: Int64(b.row), b_column: Int64(b.column), c_row: Int64(c.row), size: wide(f.batch),
-            a_step: wide(stepsA), b_step: wide(stepsB), c_step: wide(stepsC))
+            a_step: wide(stepsA), b_step: wide(stepsB), c_step: wide(stepsC), adds: f.adds ? 1 : 0)
         withThreadCounts {
             let isVectorial = String(cString: fledge_isa_name()) != "base"
             XCTAssertEqual(fk_small_products_supported(&shape) == 1, isVectorial, "\(f)")
@@ -71,6 +71,10 @@ final class KernelSmallProductsTests: KernelTestCase {
         }
     }
 
+    func testSumsGoOn() {
+        for (m, n, k) in [(1, 16, 288), (17, 33, 5), (288, 16, 1)] { check(Form(m: m, n: n, k: k, adds: true, gap: 2)) }
+    }
+
     func testRepeatedMatrices() {
         check(Form(m: 6, n: 20, k: 12, repeatsA: true))
         check(Form(m: 6, n: 20, k: 12, bByColumns: true, repeatsB: true))
@@ -79,7 +83,7 @@ final class KernelSmallProductsTests: KernelTestCase {
     func testLargeMatricesAreRefused() {
         var shape = fk_small_shape(
             m: 4, n: 128, k: 65, a_row: 65, a_column: 1, b_row: 128, b_column: 1, c_row: 128, size: (1, 1, 8),
-            a_step: (0, 0, 260), b_step: (0, 0, 8320), c_step: (0, 0, 512))
+            a_step: (0, 0, 260), b_step: (0, 0, 8320), c_step: (0, 0, 512), adds: 0)
         onEveryISA { XCTAssertEqual(fk_small_products_supported(&shape), 0) }
     }
 }

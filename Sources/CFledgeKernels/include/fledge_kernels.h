@@ -243,13 +243,14 @@ void fk_dropout(
 
 enum { FK_SMALL_PRODUCTS_AXES = 3 };
 
-/// c = a * b for every place of three batch axes: matrices [m, k], [k, n] and [m, n], of any strides, those of c with
-/// contiguous rows. Steps lead from one matrix to the next along a batch axis; 0 repeats one.
+/// c = a * b, or c += a * b if `adds`, for every place of three batch axes: matrices [m, k], [k, n] and [m, n], of any
+/// strides, those of c with contiguous rows. Steps lead from one matrix to the next along a batch axis; 0 repeats one.
 typedef struct fk_small_shape {
     int64_t m, n, k;
     int64_t a_row, a_column, b_row, b_column, c_row;
     int64_t size[FK_SMALL_PRODUCTS_AXES], a_step[FK_SMALL_PRODUCTS_AXES], b_step[FK_SMALL_PRODUCTS_AXES],
         c_step[FK_SMALL_PRODUCTS_AXES];
+    int adds;
 } fk_small_shape;
 
 /// 1 where b fits the buffer of the kernel, 32 KiB, and the instruction set is at least AVX2.

@@ -31,6 +31,18 @@ final class Node {
         var output: Tensor { savedOutput! }
         /// Whether the gradient of this input is wanted. Rules skip costly ones that are not.
         func needs(_ input: Int) -> Bool { needed[input] }
+        fileprivate let edges: [Edge?]
+
+        /// Lets `body` add the gradient of this input to the sum of those that arrived there before. Where it returns
+        /// true the rule has nothing more to hand over. False if there is none yet, or if gradients are recorded.
+        func adds(to input: Int, _ body: (inout Tensor) -> Bool) -> Bool {
+            // Taken out of the node, the sum has one owner if nobody else sees it.
+            guard !Autograd.isRecording, let edge = edges[input], var sum = edge.node.pending[edge.output].take() else {
+                return false
+            }
+            defer { edge.node.pending[edge.output] = sum }
+            return body(&sum)
+        }
     }
 
     fileprivate final class Arrivals {
@@ -109,7 +121,7 @@ final class Node {
         }
         let arrived = Arrivals()
         swap(&arrived.gradients, &gradients)
-        return rule(Context(arrived: arrived, saved: saved, savedOutput: connected, needed: needed))
+        return rule(Context(arrived: arrived, saved: saved, savedOutput: connected, needed: needed, edges: inputs))
     }
 
     /// Drops everything that was kept for the backward pass.

@@ -29,6 +29,9 @@ protocol Backend: Sendable {
     // Matrix product of [..., m, k] and [..., k, n]; leading axes are equal or broadcast to `batch`.
     /// `bias` [n] is added to every row.
     func matmul(_ a: Tensor, _ b: Tensor, bias: Tensor?, batch: [Int]) -> Tensor
+    /// sum += a b without new memory. False, with nothing done, where anyone else could see `sum` change or where there
+    /// is no kernel for it.
+    func addMatmul(_ a: Tensor, _ b: Tensor, to sum: inout Tensor) -> Bool
 
     // Indexing. Indices are int64, contiguous and in range (checked above).
     /// Rows `indices` of axis `axis`.

@@ -1,6 +1,8 @@
 // What every backend can do by composing its own element-wise operations and reductions. Written for reading: these
 // are the definitions.
 extension Backend {
+    func addMatmul(_ a: Tensor, _ b: Tensor, to sum: inout Tensor) -> Bool { false }
+
     func unaryGradient(_ operation: UnaryOperation, x: Tensor?, y: Tensor?, gradient: inout Tensor) -> Tensor? { nil }
 
     func softmax(_ x: Tensor) -> Tensor {

@@ -37,8 +37,19 @@ extension Tensor {
             context in
             let g = context.gradient
             let (a, b) = (context.saved[0], context.saved[1])
-            let da = context.needs(0) ? g.matmul(b.transposed()).summed(to: a.shape) : nil
-            let db = context.needs(1) ? a.transposed().matmul(g).summed(to: b.shape) : nil
+            /// The gradient x y of an input; nil where it is not wanted or was added to what is there. It lies in memory
+            /// as the input does, so that the gradient of a transposed weight is not transposed again.
+            func gradient(_ input: Int, _ operand: Tensor, _ x: Tensor, _ y: Tensor) -> Tensor? {
+                guard context.needs(input) else { return nil }
+                let isWhole = Array(operand.shape.dropLast(2)) == batch
+                if isWhole, context.adds(to: input, { x.backend.addMatmul(x, y, to: &$0) }) { return nil }
+                let byColumns = operand.strides[operand.rank - 2] == 1 && operand.strides[operand.rank - 1] != 1
+                let product =
+                    byColumns ? y.transposed().matmul(x.transposed()).transposed() : x.matmul(y)
+                return product.summed(to: operand.shape)
+            }
+            let da = gradient(0, a, g, b.transposed())
+            let db = gradient(1, b, a.transposed(), g)
             if !hasBias { return [da, db] }
             return [da, db, context.needs(2) ? g.sum(axes: Array(0..<g.rank - 1)) : nil]
         }

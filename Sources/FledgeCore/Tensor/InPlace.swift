@@ -28,10 +28,12 @@ extension Tensor {
     /// kernel for its type and device.
     static func addInPlace(_ x: Tensor, to sum: inout Tensor) -> Bool {
         guard sum.device == .cpu, sum.dtype == .float32, sum.node == nil, x.dtype == .float32, x.device == .cpu,
-            x.shape == sum.shape, isHeldAlone(&sum)
+            x.shape == sum.shape, isKnownUniquelyReferenced(&sum), sum.holdsMemoryAlone
         else { return false }
-        let x = x.contiguous()
-        fk_axpy(sum.data(), x.data(), Int64(x.count), 1)
+        let byColumns = !sum.isContiguous
+        if byColumns, !sum.isContiguousByColumns { return false }
+        let x = (byColumns ? x.transposed() : x).contiguous()
+        fk_axpy(sum.pointer.assumingMemoryBound(to: Float.self), x.data(), Int64(x.count), 1)
         return true
     }
 }

@@ -55,6 +55,19 @@ public final class Tensor {
         return true
     }
 
+    /// Whether the elements lie one after another with the last two axes swapped, as a transposed weight's do.
+    var isContiguousByColumns: Bool {
+        guard rank >= 2 else { return false }
+        let rows = shape[rank - 2], columns = shape[rank - 1]
+        guard rows == 1 || strides[rank - 2] == 1, columns == 1 || strides[rank - 1] == rows else { return false }
+        var expected = rows * columns
+        for axis in (0..<rank - 2).reversed() where shape[axis] != 1 {
+            if strides[axis] != expected { return false }
+            expected *= shape[axis]
+        }
+        return true
+    }
+
     var backend: any Backend { device.backend }
 
     /// The first element. Valid only while the tensor lives: bind the tensor to a name before taking this.

@@ -127,6 +127,21 @@ extension CPUBackend {
         return y
     }
 
+    func addMatmul(_ a: Tensor, _ b: Tensor, to sum: inout Tensor) -> Bool {
+        guard isFast(a), isFast(sum), a.count > 0, b.count > 0, sum.rank <= 5, Engine.precision == .float32,
+            sum.node == nil, isKnownUniquelyReferenced(&sum), sum.holdsMemoryAlone,
+            sum.isContiguous || sum.isContiguousByColumns
+        else { return false }
+        func operand(_ x: Tensor) -> OneDNN.Operand {
+            let view = x.broadcastView(to: sum.shape.dropLast(2) + x.shape.suffix(2))
+            return OneDNN.Operand(view.pointer, view.shape, strides: view.strides)
+        }
+        let target = operand(sum)
+        if OneDNN.matmul(operand(a), operand(b), into: target, accumulate: true) { return true }
+        let (left, right) = (copy(a), copy(b))
+        return OneDNN.matmul(operand(left), operand(right), into: target, accumulate: true)
+    }
+
     /// In bfloat16 and, where the values lie without gaps, in the order in which they lie.
     private func rounded(_ x: Tensor) -> Tensor {
         let span = zip(x.shape, x.strides).reduce(1) { $0 + ($1.0 - 1) * $1.1 }

@@ -173,7 +173,7 @@ extension OneDNN {
         /// Many small matrices, which the kernel of their own takes faster; nil for all others.
         func asSmallProducts() -> fk_small_shape? {
             guard inner.size * middle.size * outer.size >= 8, m * n * k <= 1 << 19, inputs == .float32,
-                output == .float32, flags == 0, cColumn == 1
+                output == .float32, flags & ~2 == 0, cColumn == 1
             else { return nil }
             func steps(_ path: KeyPath<Axis, Int>) -> (Int64, Int64, Int64) {
                 (Int64(outer[keyPath: path]), Int64(middle[keyPath: path]), Int64(inner[keyPath: path]))
@@ -181,7 +181,7 @@ extension OneDNN {
             var shape = fk_small_shape(
                 m: Int64(m), n: Int64(n), k: Int64(k), a_row: Int64(aRow), a_column: Int64(aColumn),
                 b_row: Int64(bRow), b_column: Int64(bColumn), c_row: Int64(cRow), size: steps(\.size),
-                a_step: steps(\.a), b_step: steps(\.b), c_step: steps(\.c))
+                a_step: steps(\.a), b_step: steps(\.b), c_step: steps(\.c), adds: flags & 2 == 0 ? 0 : 1)
             return fk_small_products_supported(&shape) == 1 ? shape : nil
         }
 
