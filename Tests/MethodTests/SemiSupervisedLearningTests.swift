@@ -71,6 +71,9 @@ final class SemiSupervisedLearningTests: XCTestCase {
             return try task.step(batches, context)
         }
         func didUpdate(_ context: StepContext) { task.didUpdate(context) }
+        func remarks(_ trainer: Trainer, _ context: LearningContext) throws -> [String] {
+            try task.remarks(trainer, context)
+        }
     }
 
     private static let supervised = Result {
@@ -106,6 +109,19 @@ final class SemiSupervisedLearningTests: XCTestCase {
         let whole = try run(method, samples: 1000)
         let mismatched = try run(method, samples: 1000, wrap: { Mismatched($0, places: true) })
         XCTAssertGreaterThan(whole.accuracy, mismatched.accuracy + 0.05)
+        XCTAssertFalse(whole.warns("of 1000 unlabelled samples"))
+    }
+
+    /// Of more samples than 10 steps can see twice, a part is used, and the run says so.
+    func testTemporalEnsemblingTakesWhatItCanSeeOften() throws {
+        let config: TemporalEnsembling.Config = shortened(\.batchSize, \.unlabelledRatio, \.training, steps: 10) {
+            $0.passes = 2
+        }
+        XCTAssertTrue(try run(TemporalEnsembling(config), samples: 1000).warns("640 of 1000 unlabelled samples"))
+        let context = try Digits.context(perClass: 2, samples: 1000)
+        let part = try XCTUnwrap(TemporalEnsembling(config).makeTask(context).feeds[1].samples)
+        XCTAssertEqual(Set(part).count, 640)
+        XCTAssertTrue(part.allSatisfy((0..<1000).contains))
     }
 
     /// A student whose answer is the teacher's learns nothing from it.
@@ -211,14 +227,22 @@ final class SemiSupervisedLearningTests: XCTestCase {
         XCTAssertGreaterThan(zip(straight, both).map { abs($0 - $1) }.max()!, 0.001)
     }
 
-    /// Without turning there is nothing to tell apart.
+    /// Copies must be of the sample that they are said to be of, and pictures must be turned.
     func testS4L() throws {
-        let config: S4L.Config = shortened(\.batchSize, \.unlabelledRatio, \.training, steps: 150)
-        let whole = try run(S4L(config))
-        let unturned = try run(S4L(config), { S4L.Task(config, $0, turning: { x, _ in x }) })
-        XCTAssertGreaterThan(whole.accuracy, 0.7)
+        func config(_ pretext: S4L.Pretext) -> S4L.Config {
+            shortened(\.batchSize, \.unlabelledRatio, \.training) { $0.pretext = pretext }
+        }
+        let whole = try run(S4L(config(.auto)))
+        let mismatched = try run(S4L(config(.exemplar)), wrap: { Mismatched($0) })
+        XCTAssertGreaterThan(whole.accuracy, try Self.supervised.get() + 0.02)
+        XCTAssertGreaterThan(whole.accuracy, mismatched.accuracy + 0.02)
+        XCTAssertTrue(mismatched.warns("copies of a sample were not found"))
+        XCTAssertFalse(whole.warns("copies of a sample were not found"))
+
+        let turned = try run(S4L(config(.rotation)))
+        let unturned = try run(S4L(config(.rotation)), { S4L.Task(config(.rotation), $0, turning: { x, _ in x }) })
         XCTAssertTrue(unturned.warns("turns were not learned"))
-        XCTAssertFalse(whole.warns("turns were not learned"))
+        XCTAssertFalse(turned.warns("turns were not learned"))
     }
 
     /// Rough views that are gentle ones teach little, and FixMatch says so.

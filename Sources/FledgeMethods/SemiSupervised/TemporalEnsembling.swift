@@ -11,6 +11,7 @@ public struct TemporalEnsembling: SemiSupervisedMethod {
         public var batchSize = 64
         public var unlabelledRatio = 3
         public var momentum = 0.6
+        public var passes = 20
         public var roughness = 0.0
         public var consistency = ConsistencySettings()
         public var backboneRate = 1.0
@@ -20,11 +21,13 @@ public struct TemporalEnsembling: SemiSupervisedMethod {
 
         public static let meanings = SharedSettings.meanings(and: [
             "momentum": "share of the average that stays at each epoch (alpha)",
+            "passes":
+                "how often each unlabelled sample is seen at least: where `training.steps` are too few for all samples, a random part of them is used",
             "roughness": "how far the views are changed: 0 gently, up to 1 as FixMatch's rough ones",
         ])
 
         public static let ranges = SharedSettings.ranges(and: [
-            "momentum": .within(0..<1), "roughness": .within(0...1),
+            "momentum": .within(0..<1), "passes": .within(1...100_000), "roughness": .within(0...1),
         ])
     }
 
@@ -54,8 +57,10 @@ public struct TemporalEnsembling: SemiSupervisedMethod {
             memory = PredictionMemory(
                 samples: context.data.dataset.count, classes: context.classes, momentum: config.momentum)
             let view = context.view(roughness: config.roughness)
-            feeds = context.feeds(
+            var feeds = context.feeds(
                 labelled: config.batchSize, view: view, ratio: config.unlabelledRatio, views: [view])
+            feeds[1].samples = TemporalEnsembling.part(config, context)
+            self.feeds = feeds
             known = KnownLabels(context)
         }
 
@@ -76,6 +81,22 @@ public struct TemporalEnsembling: SemiSupervisedMethod {
                     + known.logs(
                         target, counted: isKnown.reshaped([-1]), indices: unlabelled.indices))
         }
+
+        public func remarks(_ trainer: Trainer, _ context: LearningContext) -> [String] {
+            guard let used = feeds[1].samples?.count else { return [] }
+            return [
+                "\(used) of \(context.data.dataset.count) unlabelled samples were used, each at least \(config.passes) times; more steps use more"
+            ]
+        }
+    }
+
+    /// The targets grow by one pass after another. The samples that all `passes` over can be made; nil: all.
+    private static func part(_ config: Config, _ context: LearningContext) -> [Int]? {
+        let (count, batch) = (context.data.dataset.count, config.batchSize * config.unlabelledRatio)
+        let enough = max(batch, config.training.steps * batch / config.passes)
+        guard config.training.steps > 0, enough < count else { return nil }
+        var random = context.random("part")
+        return random.permutation(count).prefix(enough).sorted()
     }
 }
 
