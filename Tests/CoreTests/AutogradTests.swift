@@ -267,4 +267,19 @@ final class AutogradTests: XCTestCase {
         XCTAssertEqual(w.gradient?[0][0].item(), 16)
         XCTAssertLessThan(pool.statistics.peakLiveBytes - before, 6 << 20)
     }
+
+    /// A weight that is used inside a checkpoint and outside, before it and after.
+    func testCheckpointsShareWeights() {
+        func run(_ wrap: @escaping (Tensor, @escaping (Tensor) -> Tensor) -> Tensor) -> [[Double]] {
+            let w = wave([4, 4], offset: 1).requiringGradient(), x = wave([3, 4], offset: 0).requiringGradient()
+            let inner = wrap(x.matmul(w)) { $0.tanh().matmul(w) }
+            let outer = wrap(inner * 2) { $0.sin().matmul(w) }
+            (outer.matmul(w) * inner).sum().backward()
+            return [x.gradient!.doubles(), w.gradient!.doubles()]
+        }
+        let plain = run { $1($0) }, kept = run { x, body in checkpoint([x]) { body($0[0]) } }
+        for (a, b) in zip(plain, kept) {
+            for (x, y) in zip(a, b) { XCTAssertEqual(x, y, accuracy: 1e-5 * max(1, abs(x))) }
+        }
+    }
 }

@@ -44,7 +44,20 @@ func record(
 ) -> Tensor {
     if let watch = Autograd.watch { watch(operation, inputs, [output]) }
     guard Autograd.records(inputs) else { return output }
-    return recordAlways(operation, [output], from: inputs, saving: saving, savingOutput: savingOutput, rule: rule)[0]
+    return recordAlways(operation, output, from: inputs, saving: saving, savingOutput: savingOutput, rule: rule)
+}
+
+func recordAlways(
+    _ operation: StaticString, _ output: Tensor, from inputs: [Tensor], saving: [Tensor], savingOutput: Bool,
+    rule: @escaping Node.Rule
+) -> Tensor {
+    // An operation that hands back one of its inputs must not rewire that input's history.
+    let fresh = output.node == nil ? output : output.detached()
+    let kept = savingOutput ? fresh.sameValues() : nil
+    fresh.node = Node(
+        operation, inputs: inputs.map(edge(to:)), saved: saving, output: kept, outputCount: 1, rule: rule)
+    fresh.outputIndex = 0
+    return fresh
 }
 
 /// As `record`, for operations with several outputs. `context.gradients` has one entry for each.
@@ -54,23 +67,14 @@ func record(
 ) -> [Tensor] {
     if let watch = Autograd.watch { watch(operation, inputs, outputs) }
     guard Autograd.records(inputs) else { return outputs }
-    return recordAlways(operation, outputs, from: inputs, saving: saving, savingOutput: false, rule: rule)
-}
-
-func recordAlways(
-    _ operation: StaticString, _ outputs: [Tensor], from inputs: [Tensor], saving: [Tensor], savingOutput: Bool,
-    rule: @escaping Node.Rule
-) -> [Tensor] {
-    // An operation that hands back one of its inputs must not rewire that input's history.
     let fresh = outputs.map { $0.node == nil ? $0 : $0.detached() }
-    let kept =
-        savingOutput ? fresh[0].view(shape: fresh[0].shape, strides: fresh[0].strides, offset: fresh[0].offset) : nil
     let node = Node(
-        operation, inputs: inputs.map { t in t.node.map { Node.Edge(node: $0, output: t.outputIndex) } },
-        saved: saving, output: kept, outputCount: fresh.count, rule: rule)
+        operation, inputs: inputs.map(edge(to:)), saved: saving, output: nil, outputCount: fresh.count, rule: rule)
     for (index, tensor) in fresh.enumerated() {
         tensor.node = node
         tensor.outputIndex = index
     }
     return fresh
 }
+
+private func edge(to input: Tensor) -> Node.Edge? { input.node.map { Node.Edge(node: $0, output: input.outputIndex) } }

@@ -71,6 +71,8 @@ private func startGradient(_ given: Tensor?, of output: Tensor, _ operation: Sta
 }
 
 private nonisolated(unsafe) var lastVisit: UInt64 = 0
+/// How many walks are under way: a checkpoint's rule begins one within another.
+private nonisolated(unsafe) var walks = 0
 
 /// Walks the graph behind `roots` once, newest operation first.
 /// - Parameters:
@@ -83,12 +85,22 @@ func runBackward(
 ) -> [Tensor?] {
     lastVisit += 1
     let visit = lastVisit
+    walks += 1
+    // A weight that both walks reach waits for its gradients in the outer one.
+    var outer: [(node: Node, pending: [Tensor?], visit: UInt64, isUseful: Bool)] = []
+    defer {
+        for kept in outer {
+            (kept.node.pending, kept.node.visit, kept.node.isUseful) = (kept.pending, kept.visit, kept.isUseful)
+        }
+        walks -= 1
+    }
 
     // Reachable nodes, by an explicit stack: recursion would overflow on deep graphs.
     var nodes: [Node] = []
     var stack: [Node] = []
     func reach(_ node: Node) {
         guard node.visit != visit else { return }
+        if walks > 1 { outer.append((node, node.pending, node.visit, node.isUseful)) }
         node.visit = visit
         node.pending = [Tensor?](repeating: nil, count: node.outputCount)
         node.isUseful = accumulate

@@ -26,7 +26,7 @@ public func checkpoint(_ inputs: [Tensor], _ body: @escaping ([Tensor]) -> Tenso
     guard Autograd.isRecording else { return body(inputs) }
     let randomness = Randomness.current
     let output = noGradient { body(inputs) }
-    return recordAlways("checkpoint", [output], from: inputs, saving: inputs, savingOutput: false) { context in
+    return recordAlways("checkpoint", output, from: inputs, saving: inputs, savingOutput: false) { context in
         require(!Autograd.isRecording, "checkpoint: gradients of gradients are not supported through a checkpoint")
         let after = Randomness.current
         Randomness.current = randomness
@@ -41,7 +41,7 @@ public func checkpoint(_ inputs: [Tensor], _ body: @escaping ([Tensor]) -> Tenso
             from: [(again, context.gradient)], wanted: wanted, accumulate: true, retainGraph: false, createGraph: false)[
                 ...]
         return leaves.map { $0.node == nil ? nil : found.popFirst()! }
-    }[0]
+    }
 }
 
 /// The product of the Jacobian of `function` at `x` with `vector` (the derivative in that direction), and the value

@@ -53,9 +53,19 @@ public func crossEntropy(
     let (losses, probabilities) = noGradient {
         rows.backend.crossEntropy(rows, index, labelSmoothing: labelSmoothing, ignoreIndex: ignoreIndex)
     }
-    let perRow = record("crossEntropy", losses, from: [rows], saving: [rows, probabilities, index]) { context in
+    // What the sum of all losses is divided by. Weights come between: then the losses stand alone.
+    let divisor: Double? =
+        switch reduction {
+        case .none: nil
+        case .mean: Double(counted)
+        case .sum: 1
+        case .batchMean: labels.rank == 0 ? nil : Double(labels.shape[0])
+        }
+    let share = weights == nil ? divisor.map { 1 / $0 } : nil
+    let output = share.map { share in noGradient { losses.sum() * share } } ?? losses
+    let result = record("crossEntropy", output, from: [rows], saving: [rows, probabilities, index]) { context in
         let (rows, probabilities, index) = (context.saved[0], context.saved[1], context.saved[2])
-        let g = context.gradient
+        let g = share.map { (context.gradient * $0).expanded(to: index.shape) } ?? context.gradient
         if Autograd.isRecording {
             return [
                 composedCrossEntropyGradient(
@@ -67,9 +77,9 @@ public func crossEntropy(
                 probabilities, index, scale: g, labelSmoothing: labelSmoothing, ignoreIndex: ignoreIndex)
         ]
     }
-    var result = perRow.reshaped(labels.shape)
-    if let weights { result = result * weights }
-    return reduction == .mean ? result.sum() / Double(counted) : result.reduced(reduction)
+    if share != nil { return result }
+    let perSample = weights.map { result.reshaped(labels.shape) * $0 } ?? result.reshaped(labels.shape)
+    return reduction == .mean ? perSample.sum() / Double(counted) : perSample.reduced(reduction)
 }
 
 /// How many labels count; stops for one that is out of range.

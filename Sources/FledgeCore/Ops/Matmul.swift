@@ -23,8 +23,29 @@ extension Tensor {
             rank >= 1 && weight.rank == 2 && shape[rank - 1] == weight.shape[1]
                 && bias.map { $0.shape == [weight.shape[0]] } ?? true,
             "linear: x \(shape), weight \(weight.shape), bias \(bias.map { "\($0.shape)" } ?? "none")")
-        let rows = reshaped([Array(shape.dropLast()).elementCount, shape[rank - 1]])
-        return rows.product(weight.transposed(), bias: bias).reshaped(Array(shape.dropLast()) + [weight.shape[0]])
+        let (inputs, outputs, leading) = (weight.shape[1], weight.shape[0], Array(shape.dropLast()))
+        let count = leading.elementCount
+        let y = noGradient {
+            backend.matmul(reshaped([count, inputs]), weight.transposed(), bias: bias, batch: [])
+                .reshaped(leading + [outputs])
+        }
+        let hasBias = bias != nil
+        return record("linear", y, from: [self, weight] + (bias.map { [$0] } ?? []), saving: [self, weight]) {
+            context in
+            let (x, weight) = (context.saved[0], context.saved[1])
+            let g = context.gradient
+            let rows = g.reshaped([count, outputs])
+            var (dx, dw): (Tensor?, Tensor?)
+            if context.needs(0), !context.adds(to: 0, { x.backend.addMatmul(g, weight, to: &$0) }) {
+                dx = rows.matmul(weight).reshaped(x.shape)
+            }
+            if context.needs(1) {
+                let (columns, x) = (rows.transposed(), x.reshaped([count, inputs]))
+                if !context.adds(to: 1, { x.backend.addMatmul(columns, x, to: &$0) }) { dw = columns.matmul(x) }
+            }
+            if !hasBias { return [dx, dw] }
+            return [dx, dw, context.needs(2) ? rows.sum(axis: 0) : nil]
+        }
     }
 
     private func product(_ other: Tensor, bias: Tensor?) -> Tensor {

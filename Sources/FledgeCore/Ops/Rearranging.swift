@@ -106,9 +106,13 @@ extension Tensor {
 
     /// Two axes swapped, as a view; the last two by default.
     public func transposed(_ a: Int = -2, _ b: Int = -1) -> Tensor {
-        var order = Array(0..<rank)
-        order.swapAt(normalized(axis: a, rank: rank, "transposed"), normalized(axis: b, rank: rank, "transposed"))
-        return permuted(order)
+        let (a, b) = (normalized(axis: a, rank: rank, "transposed"), normalized(axis: b, rank: rank, "transposed"))
+        var (shape, strides) = (shape, strides)
+        shape.swapAt(a, b)
+        strides.swapAt(a, b)
+        return record("transposed", view(shape: shape, strides: strides, offset: offset), from: [self]) {
+            [$0.gradient.transposed(a, b)]
+        }
     }
 
     /// An axis moved to another place, as a view.

@@ -6,8 +6,10 @@ extension Tensor {
         let axes = normalized(axes: axes, rank: rank, "sum")
         let full = shape
         let total = axes.isEmpty ? self.sameValues() : backend.reduce(.sum, self, axes: axes)
-        let result = record("sum", total, from: [self]) { [$0.gradient.expanded(to: full)] }
-        return keepDims ? result : result.dropping(axes)
+        let kept = total.shape
+        return record("sum", keepDims ? total : total.dropping(axes), from: [self]) {
+            [$0.gradient.reshaped(kept).expanded(to: full)]
+        }
     }
     public func sum(axis: Int, keepDims: Bool = false) -> Tensor { sum(axes: [axis], keepDims: keepDims) }
 
@@ -148,7 +150,8 @@ extension Tensor {
 
     /// Removes axes of length 1.
     func dropping(_ axes: [Int]) -> Tensor {
-        let gone = Set(axes)
-        return reshaped(shape.indices.filter { !gone.contains($0) }.map { shape[$0] })
+        var left: [Int] = []
+        for axis in shape.indices where !axes.contains(axis) { left.append(shape[axis]) }
+        return reshaped(left)
     }
 }

@@ -128,7 +128,7 @@ extension CPUBackend {
     }
 
     func addMatmul(_ a: Tensor, _ b: Tensor, to sum: inout Tensor) -> Bool {
-        guard isFast(a), isFast(sum), a.count > 0, b.count > 0, sum.rank <= 5, Engine.precision == .float32,
+        guard isFast(a), isFast(sum), a.count > 0, b.count > 0, (2...5).contains(sum.rank), Engine.precision == .float32,
             sum.node == nil, isKnownUniquelyReferenced(&sum), sum.holdsMemoryAlone,
             sum.isContiguous || sum.isContiguousByColumns
         else { return false }
