@@ -53,6 +53,8 @@ func normalized(axis: Int, rank: Int, _ operation: StaticString) -> Int {
 func normalized(axes: [Int]?, rank: Int, _ operation: StaticString) -> [Int] {
     guard let axes else { return Array(0..<rank) }
     let sorted = axes.map { normalized(axis: $0, rank: rank, operation) }.sorted()
-    require(Set(sorted).count == sorted.count, "\(operation): axes \(axes) name one axis twice")
+    for i in sorted.indices.dropFirst() {
+        require(sorted[i] != sorted[i - 1], "\(operation): axes \(axes) name one axis twice")
+    }
     return sorted
 }

@@ -10,14 +10,15 @@ public struct TemporalEnsembling: SemiSupervisedMethod {
     public struct Config: Settings {
         public var batchSize = 64
         public var unlabelledRatio = 3
-        public var momentum = 0.6
-        public var passes = 20
+        public var momentum = 0.3
+        public var passes = 60
         public var roughness = 0.0
         public var consistency = ConsistencySettings()
         public var backboneRate = 1.0
         public var training = TrainingSettings.semiSupervised
 
-        public init() {}
+        /// The paper remembers longer (0.6), over 300 passes.
+        public init() { consistency.rampUp = 0.8 }
 
         public static let meanings = SharedSettings.meanings(and: [
             "momentum": "share of the average that stays at each epoch (alpha)",

@@ -104,7 +104,9 @@ public final class Optimizer {
         for proximal in proximalSteps { proximal.apply(rate: learningRate) }
     }
 
-    public func clearGradients() { for parameter in parameters { parameter.item.gradient = nil } }
+    public func clearGradients() {
+        for group in groups { for parameter in group.parameters { parameter.item.gradient = nil } }
+    }
 
     private func history(of parameter: Parameter) -> History {
         if let present = histories[ObjectIdentifier(parameter)] { return present }
