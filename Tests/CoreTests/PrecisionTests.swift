@@ -66,6 +66,43 @@ final class PrecisionTests: XCTestCase {
         }
     }
 
+    /// What waits for the gradient is half as large, and gives the same gradients outside of the scope, and gradients of
+    /// gradients.
+    func testWhatIsKeptIsRounded() {
+        var random = RandomSource(seed: 7)
+        let x = normal([512, 512], &random).requiringGradient(), weight = normal([512, 512], &random) * 0.05
+        let w = weight.requiringGradient()
+        func forward() -> Tensor { (x + 0).linear(w).gelu().linear(w) }
+        let pool = MemoryPool.shared
+        func held(_ precision: Precision) -> Int {
+            let before = pool.statistics.liveBytes
+            let y = Engine.withPrecision(precision, forward)
+            return withExtendedLifetime(y) { pool.statistics.liveBytes - before }
+        }
+        _ = held(.float32)
+        // Of 1 MiB each: two factors, gelu's input, and the result; the last is not rounded.
+        XCTAssertEqual(Double(held(.float32)), 4 * 1_048_576, accuracy: 20_000)
+        XCTAssertEqual(Double(held(.bfloat16)), 2.5 * 1_048_576, accuracy: 20_000)
+
+        let exact = gradients(of: forward().square().sum(), for: [x, w]).map { $0! }
+        let y = Engine.withPrecision(.bfloat16, forward)
+        let outside = gradients(of: y.square().sum(), for: [x, w]).map { $0! }
+        let inside = Engine.withPrecision(.bfloat16) {
+            gradients(of: forward().square().sum(), for: [x, w]).map { $0! }
+        }
+        let second = Engine.withPrecision(.bfloat16) {
+            let first = gradients(of: forward().square().sum(), for: [x], createGraph: true)[0]!
+            return gradients(of: first.square().sum(), for: [w])[0]!
+        }
+        let firstExact = gradients(of: forward().square().sum(), for: [x], createGraph: true)[0]!
+        let secondExact = gradients(of: firstExact.square().sum(), for: [w])[0]!
+        func distance(_ a: Tensor, _ b: Tensor) -> Double { (a - b).abs().max().item() / b.abs().max().item() }
+        for (found, expected) in zip(outside + inside + [second], exact + exact + [secondExact]) {
+            XCTAssertLessThan(distance(found, expected), 0.02)
+            XCTAssertGreaterThan(distance(found, expected), 1e-5)
+        }
+    }
+
     /// Winograd's filtering stays in float32; direct convolutions do not.
     func testDirectConvolutions() {
         var random = RandomSource(seed: 5)

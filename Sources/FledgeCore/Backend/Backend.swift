@@ -27,7 +27,8 @@ protocol Backend: Sendable {
     func cumulativeSum(_ x: Tensor, axis: Int) -> Tensor
 
     // Matrix product of [..., m, k] and [..., k, n]; leading axes are equal or broadcast to `batch`.
-    /// `bias` [n] is added to every row.
+    /// `bias` [n] is added to every row. On `cpu` one factor may be bfloat16 beside a float32 one, where
+    /// `Engine.roundsProduct`.
     func matmul(_ a: Tensor, _ b: Tensor, bias: Tensor?, batch: [Int]) -> Tensor
     /// sum += a b without new memory. False, with nothing done, where anyone else could see `sum` change or where there
     /// is no kernel for it.

@@ -19,6 +19,12 @@ public enum Engine {
     /// The precision of products now.
     public private(set) nonisolated(unsafe) static var precision = Precision.float32
 
+    /// Whether the product [m, k] · [k, n] of `cpu` rounds its factors now. That is a pass over both, which smaller
+    /// products do not win back.
+    static func roundsProduct(_ m: Int, _ n: Int, _ k: Int) -> Bool {
+        precision == .bfloat16 && hasBFloat16 && min(m, n, k) >= 32 && m * n * k >= 1 << 19
+    }
+
     /// Runs `body`, and the backward pass if it is inside, with products of this precision on the device `cpu`. Where
     /// the processor lacks bfloat16 (`hasBFloat16`), products stay in float32.
     public static func withPrecision<R>(_ precision: Precision, _ body: () throws -> R) rethrows -> R {
@@ -31,5 +37,6 @@ public enum Engine {
 
 /// What the factors of large products and of direct convolutions are rounded to before they are multiplied. Sums are in
 /// float32 either way, and so are weights, activations, norms and losses: mixed precision (Micikevicius et al. 2018),
-/// without a factor for the loss, since bfloat16 has float32's range.
+/// without a factor for the loss, since bfloat16 has float32's range. What the gradients of linear layers and of gelu keep
+/// of the forward pass is rounded as well.
 public enum Precision: String, Codable, Sendable, CaseIterable { case float32, bfloat16 }

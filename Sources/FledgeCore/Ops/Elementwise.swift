@@ -64,24 +64,36 @@ extension Tensor {
         require(
             dtype != .bfloat16 && dtype != .bool, "\(operation): a \(dtype) tensor is storage only; cast it first")
         let y = backend.unary(operation, self)
-        // Nothing is kept that the derivative does not use.
+        // Nothing is kept that the derivative does not use. gelu's input, the largest tensor of a transformer's block, is
+        // rounded with the products around it.
+        let rounds =
+            operation.isGELU && dtype == .float32 && device == .cpu && Engine.precision == .bfloat16
+            && Engine.hasBFloat16 && Autograd.records([self])
         return record(
-            "elementwise", y, from: [self], saving: operation.derivativeUsesInput ? [self] : [],
+            "elementwise", y, from: [self],
+            saving: operation.derivativeUsesInput ? [rounds ? cast(to: .bfloat16) : self] : [],
             savingOutput: operation.derivativeUsesOutput
         ) { context in
             var g = context.takeGradient()
+            let x = context.saved.first?.cast(to: g.dtype)
             if !Autograd.isRecording,
-                let fused = g.backend.unaryGradient(
-                    operation, x: context.saved.first, y: context.savedOutput, gradient: &g)
+                let fused = g.backend.unaryGradient(operation, x: x, y: context.savedOutput, gradient: &g)
             {
                 return [fused]
             }
-            return [operation.derivative(x: context.saved.first, y: context.savedOutput, times: g)]
+            return [operation.derivative(x: x, y: context.savedOutput, times: g)]
         }
     }
 }
 
 extension UnaryOperation {
+    var isGELU: Bool {
+        switch self {
+        case .gelu, .geluTanh: true
+        default: false
+        }
+    }
+
     var derivativeUsesOutput: Bool {
         switch self {
         case .exp, .expm1, .sqrt, .rsqrt, .reciprocal, .tanh, .sigmoid, .relu: true

@@ -11,29 +11,39 @@ extension Tensor {
             "matmul: \(dtype) \(shape) and \(other.dtype) \(other.shape) do not go together")
         // One large product is faster than many small ones with the same right side.
         if other.rank == 2, rank > 2, isContiguous {
-            return reshaped([-1, shape[rank - 1]]).product(other, bias: nil)
+            return reshaped([-1, shape[rank - 1]]).product(other)
                 .reshaped(Array(shape.dropLast()) + [other.shape[1]])
         }
-        return product(other, bias: nil)
+        return product(other)
     }
 
     /// x W^T + b: `weight` is [out, in], as PyTorch stores it, `bias` [out]; x is [..., in].
     public func linear(_ weight: Tensor, _ bias: Tensor? = nil) -> Tensor {
         require(
-            rank >= 1 && weight.rank == 2 && shape[rank - 1] == weight.shape[1]
-                && bias.map { $0.shape == [weight.shape[0]] } ?? true,
-            "linear: x \(shape), weight \(weight.shape), bias \(bias.map { "\($0.shape)" } ?? "none")")
+            rank >= 1 && weight.rank == 2 && shape[rank - 1] == weight.shape[1] && dtype == weight.dtype
+                && device == weight.device && dtype.isFloatingPoint
+                && bias.map { $0.shape == [weight.shape[0]] && $0.dtype == dtype } ?? true,
+            "linear: x \(dtype) \(shape), weight \(weight.dtype) \(weight.shape), bias "
+                + (bias.map { "\($0.dtype) \($0.shape)" } ?? "none"))
         let (inputs, outputs, leading) = (weight.shape[1], weight.shape[0], Array(shape.dropLast()))
         let count = leading.elementCount
+        let from = bias.map { [self, weight, $0] } ?? [self, weight]
+        // Where the product rounds x, the gradient needs it rounded as well: half of the memory.
+        let rounds =
+            Engine.roundsProduct(count, outputs, inputs) && Autograd.records(from) && device == .cpu
+            && dtype == .float32
+        let x = rounds ? cast(to: .bfloat16) : self
         let y = noGradient {
-            backend.matmul(reshaped([count, inputs]), weight.transposed(), bias: bias, batch: [])
-                .reshaped(leading + [outputs])
+            let rows = rank == 2 ? x : x.reshaped([count, inputs])
+            let y = backend.matmul(rows, weight.transposed(), bias: bias, batch: [])
+            return rank == 2 ? y : y.reshaped(leading + [outputs])
         }
         let hasBias = bias != nil
-        return record("linear", y, from: [self, weight] + (bias.map { [$0] } ?? []), saving: [self, weight]) {
-            context in
-            let (x, weight) = (context.saved[0], context.saved[1])
+        return record("linear", y, from: from, saving: [x, weight]) { context in
+            let weight = context.saved[1]
             let g = context.gradient
+            let staysRounded = Engine.precision == .bfloat16 && !Autograd.isRecording
+            let x = staysRounded ? context.saved[0] : context.saved[0].cast(to: g.dtype)
             let rows = g.reshaped([count, outputs])
             var (dx, dw): (Tensor?, Tensor?)
             if context.needs(0), !context.adds(to: 0, { x.backend.addMatmul(g, weight, to: &$0) }) {
@@ -41,21 +51,23 @@ extension Tensor {
             }
             if context.needs(1) {
                 let (columns, x) = (rows.transposed(), x.reshaped([count, inputs]))
-                if !context.adds(to: 1, { x.backend.addMatmul(columns, x, to: &$0) }) { dw = columns.matmul(x) }
+                if x.dtype != columns.dtype {
+                    dw = x.backend.matmul(columns, x, bias: nil, batch: [])
+                } else if !context.adds(to: 1, { x.backend.addMatmul(columns, x, to: &$0) }) {
+                    dw = columns.matmul(x)
+                }
             }
             if !hasBias { return [dx, dw] }
             return [dx, dw, context.needs(2) ? rows.sum(axis: 0) : nil]
         }
     }
 
-    private func product(_ other: Tensor, bias: Tensor?) -> Tensor {
+    private func product(_ other: Tensor) -> Tensor {
         guard let batch = broadcastShape(Array(shape.dropLast(2)), Array(other.shape.dropLast(2))) else {
             stop("matmul: leading axes of \(shape) and \(other.shape) do not broadcast")
         }
-        let result = backend.matmul(self, other, bias: bias, batch: batch)
-        let hasBias = bias != nil
-        return record("matmul", result, from: [self, other] + (bias.map { [$0] } ?? []), saving: [self, other]) {
-            context in
+        let result = backend.matmul(self, other, bias: nil, batch: batch)
+        return record("matmul", result, from: [self, other], saving: [self, other]) { context in
             let g = context.gradient
             let (a, b) = (context.saved[0], context.saved[1])
             /// The gradient x y of an input; nil where it is not wanted or was added to what is there. It lies in memory
@@ -69,10 +81,7 @@ extension Tensor {
                     byColumns ? y.transposed().matmul(x.transposed()).transposed() : x.matmul(y)
                 return product.summed(to: operand.shape)
             }
-            let da = gradient(0, a, g, b.transposed())
-            let db = gradient(1, b, a.transposed(), g)
-            if !hasBias { return [da, db] }
-            return [da, db, context.needs(2) ? g.sum(axes: Array(0..<g.rank - 1)) : nil]
+            return [gradient(0, a, g, b.transposed()), gradient(1, b, a.transposed(), g)]
         }
     }
 

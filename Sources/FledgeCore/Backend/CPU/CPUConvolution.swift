@@ -100,7 +100,9 @@ extension CPUBackend {
         let k = a.shape[a.rank - 1]
         let n = b.shape[b.rank - 1]
         let shape = batch + [m, n]
-        guard isFast(a), shape.elementCount > 0, k > 0, shape.count <= 5 else {
+        // One of the two is rounded already.
+        let isMixed = a.dtype != b.dtype
+        guard isFast(a) || isMixed, shape.elementCount > 0, k > 0, shape.count <= 5 else {
             if isFast(a), shape.elementCount > 0, k > 0 { return foldedMatmul(a, b, bias: bias, batch: batch) }
             return reference.matmul(a, b, bias: bias, batch: batch)
         }
@@ -115,12 +117,8 @@ extension CPUBackend {
                 OneDNN.Operand(right.pointer, right.shape, strides: right.strides, type), into: target,
                 bias: bias?.data())
         }
-        // Rounding is a pass over both factors, which smaller products do not win back.
-        if Engine.precision == .bfloat16, Engine.hasBFloat16, min(m, n, k) >= 32, m * n * k >= 1 << 19,
-            run(rounded(a), rounded(b), .bfloat16)
-        {
-            return y
-        }
+        if isMixed || Engine.roundsProduct(m, n, k), run(rounded(a), rounded(b), .bfloat16) { return y }
+        if isMixed { return matmul(cast(a, to: .float32), cast(b, to: .float32), bias: bias, batch: batch) }
         if run(a, b) { return y }
         let (ca, cb) = (copy(a), copy(b))
         require(run(ca, cb), "matmul: oneDNN refuses contiguous operands of shapes \(a.shape) and \(b.shape)")
@@ -128,7 +126,8 @@ extension CPUBackend {
     }
 
     func addMatmul(_ a: Tensor, _ b: Tensor, to sum: inout Tensor) -> Bool {
-        guard isFast(a), isFast(sum), a.count > 0, b.count > 0, (2...5).contains(sum.rank), Engine.precision == .float32,
+        guard isFast(a), isFast(sum), a.count > 0, b.count > 0, (2...5).contains(sum.rank),
+            Engine.precision == .float32,
             sum.node == nil, isKnownUniquelyReferenced(&sum), sum.holdsMemoryAlone,
             sum.isContiguous || sum.isContiguousByColumns
         else { return false }
@@ -144,6 +143,7 @@ extension CPUBackend {
 
     /// In bfloat16 and, where the values lie without gaps, in the order in which they lie.
     private func rounded(_ x: Tensor) -> Tensor {
+        if x.dtype == .bfloat16 { return x }
         let span = zip(x.shape, x.strides).reduce(1) { $0 + ($1.0 - 1) * $1.1 }
         guard span == x.count, x.strides.allSatisfy({ $0 >= 0 }) else { return cast(x, to: .bfloat16) }
         let flat = cast(x.view(shape: [x.count], strides: [1], offset: x.offset), to: .bfloat16)
