@@ -70,24 +70,25 @@ def measures(command, run, data, labels, seed, features):
 
 
 def write_markdown(path, rows):
-    groups = {}
+    """Means over seeds. Runs with different settings are different lines, and say so where there are any."""
+    runs, names = {}, []
     for row in rows:
-        groups.setdefault((row["method"], row["measure"]), []).append(row)
-    names = []
-    for _, measure in groups:
-        if measure not in names:
-            names.append(measure)
+        runs.setdefault((row["method"], row["settings"]), []).append(row)
+        if row["measure"] not in names:
+            names.append(row["measure"])
+    differ = len({settings for _, settings in runs}) > 1
     lines = [
         "# " + path.stem, "",
         "Accuracy in %, mean and standard deviation over seeds; the last column is the mean processor time of training.", "",
-        "| method | " + " | ".join(names) + " | seconds |", "|---" * (len(names) + 2) + "|",
+        "| method | " + ("settings | " if differ else "") + " | ".join(names) + " | seconds |",
+        "|---" * (len(names) + 2 + differ) + "|",
     ]
-    for method in dict.fromkeys(method for method, _ in groups):
-        cells = []
+    for (method, settings), found in runs.items():
+        cells = [settings] if differ else []
         for name in names:
-            values = [row["accuracy"] for row in groups.get((method, name), [])]
+            values = [row["accuracy"] for row in found if row["measure"] == name]
             cells.append(mean_and_deviation(values) if values else "-")
-        seconds = [float(row["seconds"]) for row in rows if row["method"] == method and row["seconds"]]
+        seconds = [float(row["seconds"]) for row in found if row["seconds"]]
         time = f"{statistics.mean(seconds):.0f}" if seconds else "-"
         lines.append(f"| `{method}` | " + " | ".join(cells) + f" | {time} |")
     path.write_text("\n".join(lines) + "\n")
