@@ -105,7 +105,7 @@ final class SemiSupervisedLearningTests: XCTestCase {
 
     /// Few samples, so that each is seen often.
     func testTemporalEnsembling() throws {
-        let method = TemporalEnsembling(shortened(\.batchSize, \.unlabelledRatio, \.training))
+        let method = TemporalEnsembling(shortened(\.batchSize, \.unlabelledRatio, \.training) { $0.passes = 20 })
         let whole = try run(method, samples: 1000)
         let mismatched = try run(method, samples: 1000, wrap: { Mismatched($0, places: true) })
         XCTAssertGreaterThan(whole.accuracy, mismatched.accuracy + 0.05)
