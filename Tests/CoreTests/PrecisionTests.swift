@@ -75,11 +75,11 @@ final class PrecisionTests: XCTestCase {
         func forward() -> Tensor { (x + 0).linear(w).gelu().linear(w) }
         let pool = MemoryPool.shared
         func held(_ precision: Precision) -> Int {
+            pool.trim()  // a block that is left over may be larger than what it serves
             let before = pool.statistics.liveBytes
             let y = Engine.withPrecision(precision, forward)
             return withExtendedLifetime(y) { pool.statistics.liveBytes - before }
         }
-        _ = held(.float32)
         // Of 1 MiB each: two factors, gelu's input, and the result; the last is not rounded.
         XCTAssertEqual(Double(held(.float32)), 4 * 1_048_576, accuracy: 20_000)
         XCTAssertEqual(Double(held(.bfloat16)), 2.5 * 1_048_576, accuracy: 20_000)
