@@ -100,7 +100,7 @@ func runBackward(
     var stack: [Node] = []
     func reach(_ node: Node) {
         guard node.visit != visit else { return }
-        if walks > 1 { outer.append((node, node.pending, node.visit, node.isUseful)) }
+        if walks > 1, node.visit != 0 { outer.append((node, node.pending, node.visit, node.isUseful)) }
         node.visit = visit
         node.pending = [Tensor?](repeating: nil, count: node.outputCount)
         node.isUseful = accumulate

@@ -79,7 +79,7 @@ public func crossEntropy(
     }
     if share != nil { return result }
     let perSample = weights.map { result.reshaped(labels.shape) * $0 } ?? result.reshaped(labels.shape)
-    return reduction == .mean ? perSample.sum() / Double(counted) : perSample.reduced(reduction)
+    return divisor.map { perSample.sum() / $0 } ?? perSample.reduced(reduction)
 }
 
 /// How many labels count; stops for one that is out of range.

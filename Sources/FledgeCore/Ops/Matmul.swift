@@ -42,15 +42,15 @@ extension Tensor {
         return record("linear", y, from: from, saving: [x, weight]) { context in
             let weight = context.saved[1]
             let g = context.gradient
-            let staysRounded = Engine.precision == .bfloat16 && !Autograd.isRecording
-            let x = staysRounded ? context.saved[0] : context.saved[0].cast(to: g.dtype)
             let rows = g.reshaped([count, outputs])
             var (dx, dw): (Tensor?, Tensor?)
-            if context.needs(0), !context.adds(to: 0, { x.backend.addMatmul(g, weight, to: &$0) }) {
-                dx = rows.matmul(weight).reshaped(x.shape)
+            if context.needs(0), !context.adds(to: 0, { g.backend.addMatmul(g, weight, to: &$0) }) {
+                dx = rows.matmul(weight).reshaped(context.saved[0].shape)
             }
             if context.needs(1) {
-                let (columns, x) = (rows.transposed(), x.reshaped([count, inputs]))
+                let staysRounded = Engine.precision == .bfloat16 && !Autograd.isRecording
+                let kept = staysRounded ? context.saved[0] : context.saved[0].cast(to: g.dtype)
+                let (columns, x) = (rows.transposed(), kept.reshaped([count, inputs]))
                 if x.dtype != columns.dtype {
                     dw = x.backend.matmul(columns, x, bias: nil, batch: [])
                 } else if !context.adds(to: 1, { x.backend.addMatmul(columns, x, to: &$0) }) {

@@ -4,9 +4,10 @@ import CFledgeKernels
 // noticing: optimizers use that to spare a copy of every weight in every step.
 
 extension Tensor {
-    /// Whether the variable alone sees the tensor and all of its memory, row after row.
-    static func isHeldAlone(_ tensor: inout Tensor) -> Bool {
-        isKnownUniquelyReferenced(&tensor) && tensor.holdsMemoryAlone && tensor.isContiguous
+    /// Whether the variable alone sees the tensor and all of its memory, row after row or, if that will do, `byColumns`.
+    static func isHeldAlone(_ tensor: inout Tensor, byColumns: Bool = false) -> Bool {
+        isKnownUniquelyReferenced(&tensor) && tensor.holdsMemoryAlone
+            && (tensor.isContiguous || byColumns && tensor.isContiguousByColumns)
     }
 
     /// The elements of `tensor`, row after row, for writing. If anything else (a graph, a snapshot, a view) still holds
@@ -28,11 +29,9 @@ extension Tensor {
     /// kernel for its type and device.
     static func addInPlace(_ x: Tensor, to sum: inout Tensor) -> Bool {
         guard sum.device == .cpu, sum.dtype == .float32, sum.node == nil, x.dtype == .float32, x.device == .cpu,
-            x.shape == sum.shape, isKnownUniquelyReferenced(&sum), sum.holdsMemoryAlone
+            x.shape == sum.shape, isHeldAlone(&sum, byColumns: true)
         else { return false }
-        let byColumns = !sum.isContiguous
-        if byColumns, !sum.isContiguousByColumns { return false }
-        let x = (byColumns ? x.transposed() : x).contiguous()
+        let x = (sum.isContiguous ? x : x.transposed()).contiguous()
         fk_axpy(sum.pointer.assumingMemoryBound(to: Float.self), x.data(), Int64(x.count), 1)
         return true
     }

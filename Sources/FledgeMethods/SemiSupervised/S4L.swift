@@ -80,10 +80,8 @@ public struct S4L: SemiSupervisedMethod {
             rotates = config.pretext == .rotation || config.pretext == .auto && context.input.isImage && context.flip
             var random = context.random("pretext")
             pretextHead = Linear(classifier.backbone.featureCount, rotates ? 4 : 128, random: &random)
-            let views =
-                rotates
-                ? [context.weakView]
-                : [Augmentation](repeating: context.randomViews(config.views)[0], count: config.copies)
+            let pair = context.randomViews(config.views)
+            let views = rotates ? [context.weakView] : (0..<config.copies).map { pair[$0 % 2] }
             feeds = [
                 Feed("labelled", from: .labelled, batchSize: config.batchSize, views: views),
                 Feed(

@@ -127,9 +127,7 @@ extension CPUBackend {
 
     func addMatmul(_ a: Tensor, _ b: Tensor, to sum: inout Tensor) -> Bool {
         guard isFast(a), isFast(sum), a.count > 0, b.count > 0, (2...5).contains(sum.rank),
-            Engine.precision == .float32,
-            sum.node == nil, isKnownUniquelyReferenced(&sum), sum.holdsMemoryAlone,
-            sum.isContiguous || sum.isContiguousByColumns
+            Engine.precision == .float32, sum.node == nil, Tensor.isHeldAlone(&sum, byColumns: true)
         else { return false }
         func operand(_ x: Tensor) -> OneDNN.Operand {
             let view = x.broadcastView(to: sum.shape.dropLast(2) + x.shape.suffix(2))
