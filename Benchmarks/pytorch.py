@@ -248,7 +248,7 @@ class Capsules(nn.Module):
         for round in range(3):
             total = logits.softmax(1) @ votes
             square = total.square().sum(3, keepdim=True)
-            capsules = total * square / ((1 + square) * (square + 1e-8).sqrt())
+            capsules = total * square / ((1 + square) * (square + 1e-7).sqrt())
             if round < 2:
                 logits = logits + capsules @ votes.transpose(2, 3)
         return capsules.square().sum(3).mean()

@@ -272,6 +272,27 @@ for name, gates in {"tanh": 1, "relu": 1, "gru": 3, "lstm": 4}.items():
              wave(2 * gates, 2, layout=T), wave(2 * gates), *states, f=recurrence(name, reverse))
 
 
+# Capsules
+
+def routing(rounds, arrange=lambda votes: votes):
+    def f(votes):
+        votes = arrange(votes).transpose(1, 2)
+        logits = torch.zeros_like(votes[..., 0])
+        for round in range(rounds):
+            sums = (logits.softmax(1).unsqueeze(-1) * votes).sum(2)
+            squares = sums.square().sum(-1, keepdim=True)
+            capsules = sums * squares / ((1 + squares) * (squares + 1e-7).sqrt())
+            logits = logits + (votes * capsules.unsqueeze(2)).sum(-1)
+        return capsules
+    return f
+
+
+for rounds in [1, 3]:
+    case(f"dynamicRouting of {rounds}", wave(2, 5, 3, 2), f=routing(rounds))
+case("dynamicRouting transposed", wave(2, 3, 2, 4, layout=T), f=routing(2))
+case("dynamicRouting by input", wave(20, 3, 10), f=routing(3, lambda x: x.view(20, 3, 2, 5).transpose(0, 1)))
+
+
 # Distances
 
 case("l2Normalized", wave(3, 4), f=lambda x: F.normalize(x, dim=-1))

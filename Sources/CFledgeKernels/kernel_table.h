@@ -119,6 +119,12 @@
         (const fk_recurrence_shape *shape, const float *dy, const float *weight, const float *h, const float *c, \
             const float *kept, float *dinput, float *dproduct, float *dh, float *dc, void *scratch), \
         (shape, dy, weight, h, c, kept, dinput, dproduct, dh, dc, scratch)) \
+    K(size_t, routing_scratch, (const fk_routing_shape *shape), (shape)) \
+    K(void, routing, (const fk_routing_shape *shape, const float *votes, float *capsules, void *scratch), \
+        (shape, votes, capsules, scratch)) \
+    K(void, routing_grad, \
+        (const fk_routing_shape *shape, const float *votes, const float *g, float *dvotes, void *scratch), \
+        (shape, votes, g, dvotes, scratch)) \
     K(int, winograd_supported, (const fk_winograd_shape *shape), (shape)) \
     K(size_t, winograd_scratch, (const fk_winograd_shape *shape, fk_winograd_direction direction), \
         (shape, direction)) \

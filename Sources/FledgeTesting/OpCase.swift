@@ -219,6 +219,7 @@ public struct OpTable {
         table.addNormalization()
         table.addAttention()
         table.addRecurrence()
+        table.addRouting()
         table.addLosses()
         table.addDistances()
         table.addLinearAlgebra()

@@ -114,6 +114,18 @@ extension OpTable {
         }
     }
 
+    mutating func addRouting() {
+        for rounds in [1, 3] {
+            add("dynamicRouting of \(rounds)", .wave([2, 5, 3, 2])) { dynamicRouting($0[0], rounds: rounds) }
+        }
+        add("dynamicRouting transposed", .wave([2, 3, 2, 4], .transposed)) { dynamicRouting($0[0], rounds: 2) }
+        // Votes as a product for each input makes them.
+        add("dynamicRouting by input", .wave([20, 3, 10])) {
+            dynamicRouting($0[0].reshaped([20, 3, 2, 5]).permuted([1, 0, 2, 3]))
+        }
+        add("dynamicRouting large", .wave([5, 40, 10, 16]), isLarge: true) { dynamicRouting($0[0]) }
+    }
+
     mutating func addLosses() {
         let (logits, labels) = (OpInput.wave([4, 3], amplitude: 3), OpInput.integers([2, 0, 1, 2]))
         let weights = OpInput.wave([4], amplitude: 0.5, shift: 1)

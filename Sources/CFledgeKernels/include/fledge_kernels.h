@@ -288,6 +288,23 @@ void fk_recurrence_grad(
     const fk_recurrence_shape *shape, const float *dy, const float *weight, const float *h, const float *c,
     const float *kept, float *dinput, float *dproduct, float *dh, float *dc, void *scratch);
 
+// ---- Capsules ------------------------------------------------------------------------------------------------------
+
+/// Votes of `inputs` capsules for `outputs` capsules of `length` numbers. The votes of one input for one sample lie
+/// together; strides are in floats.
+typedef struct fk_routing_shape {
+    int64_t samples, inputs, outputs, length, rounds;
+    int64_t sample_stride, input_stride;
+    float epsilon;
+} fk_routing_shape;
+
+/// Bytes of scratch (64-byte aligned) that a call needs with the present instruction set and number of threads.
+size_t fk_routing_scratch(const fk_routing_shape *shape);
+/// Routing by agreement: capsules [samples, outputs, length] of the votes, after one round or more.
+void fk_routing(const fk_routing_shape *shape, const float *votes, float *capsules, void *scratch);
+/// The gradient of the votes, in the same order as they, from that of the capsules.
+void fk_routing_grad(const fk_routing_shape *shape, const float *votes, const float *g, float *dvotes, void *scratch);
+
 // ---- Winograd convolution ------------------------------------------------------------------------------------------
 //
 // Convolution 3x3, stride 1 or 2, no dilation, one group, by the minimal filtering of Winograd (Lavin and Gray 2016),

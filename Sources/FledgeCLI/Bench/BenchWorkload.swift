@@ -122,16 +122,9 @@ struct BenchWorkload: Sendable {
                 SGD(), groups: [ParameterGroup([Named("weight", weight)])], learningRate: 0.01)
             return {
                 train(optimizer) {
-                    // [samples, outputs, inputs, 16]
-                    let votes = x.matmul(weight.value).reshaped([288, 64, 10, 16]).permuted([1, 2, 0, 3])
-                    var logits = Tensor.zeros([64, 10, 1, 288]), capsules = logits
-                    for round in 0..<3 {
-                        let sum = logits.softmax(axis: 1).matmul(votes)
-                        let square = sum.square().sum(axis: 3, keepDims: true)
-                        capsules = sum * square / ((1 + square) * (square + 1e-8).sqrt())
-                        if round < 2 { logits = logits + capsules.matmul(votes.permuted([0, 1, 3, 2])) }
-                    }
-                    return capsules.square().sum(axis: 3).mean()
+                    let votes = x.matmul(weight.value).reshaped([288, 64, 10, 16]).permuted([1, 0, 2, 3])
+                    let capsules = dynamicRouting(votes)
+                    return capsules.square().sum(axis: 2).mean()
                 }
             }
         },

@@ -90,6 +90,11 @@ protocol Backend: Sendable {
         weight: Tensor, reversed: Bool
     ) -> RecurrenceGradients
 
+    // Capsules, as the function `dynamicRouting` describes them.
+    func dynamicRouting(_ votes: Tensor, rounds: Int, epsilon: Double) -> Tensor
+    /// The gradient of the votes, in their order in memory or contiguous.
+    func dynamicRoutingGradient(_ gradient: Tensor, _ votes: Tensor, rounds: Int, epsilon: Double) -> Tensor
+
     // Convolution: x [n, h, w, c], weights [o, c / groups, kh, kw], y [n, oh, ow, o].
     func convolution(_ x: Tensor, _ weight: Tensor, bias: Tensor?, _ p: ConvolutionParameters) -> Tensor
     func convolutionInputGradient(_ gradient: Tensor, _ weight: Tensor, inputShape: [Int], _ p: ConvolutionParameters)

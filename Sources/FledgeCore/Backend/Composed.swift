@@ -122,6 +122,14 @@ extension Backend {
     ) -> RecurrenceGradients {
         composedRecurrenceGradient(cell, gradient, values, weight: weight, reversed: reversed)
     }
+
+    func dynamicRouting(_ votes: Tensor, rounds: Int, epsilon: Double) -> Tensor {
+        composedRouting(votes, rounds: rounds, epsilon: epsilon)
+    }
+
+    func dynamicRoutingGradient(_ gradient: Tensor, _ votes: Tensor, rounds: Int, epsilon: Double) -> Tensor {
+        composedRoutingGradient(gradient, votes, rounds: rounds, epsilon: epsilon)
+    }
 }
 
 /// The gradient of cross-entropy in tensor operations. Free of any backend, because it is also the form that gradients
