@@ -36,11 +36,11 @@ final class MemoryPoolTests: XCTestCase {
         pool.release(other, 700)
     }
 
-    func testALargeBlockIsHandedOutForAsLittleAsHalf() throws {
+    func testALargeBlockIsHandedOutForMoreThanHalf() throws {
         let pool = MemoryPool()
         let large = try pool.allocate(4 << 20)
         pool.release(large, 4 << 20)
-        for bytes in [3 << 20, 2 << 20, 4 << 20] {
+        for bytes in [3 << 20, 9 << 18, 4 << 20] {
             XCTAssertEqual(try pool.allocate(bytes), large, "\(bytes)")
             XCTAssertEqual(pool.statistics.liveBytes, 4 << 20)
             XCTAssertEqual(pool.statistics.cachedBytes, 0)
@@ -48,7 +48,7 @@ final class MemoryPoolTests: XCTestCase {
             XCTAssertEqual(pool.statistics.liveBytes, 0)
             XCTAssertEqual(pool.statistics.cachedBytes, 4 << 20)
         }
-        let small = try pool.allocate(1 << 20)
+        let small = try pool.allocate(2 << 20)
         XCTAssertNotEqual(small, large)
         // A block of the size that was asked for comes first.
         let exact = try pool.allocate(3 << 20)
@@ -56,7 +56,7 @@ final class MemoryPoolTests: XCTestCase {
         pool.release(exact, 3 << 20)
         pool.release(other, 3 << 20)
         XCTAssertEqual(Set([try pool.allocate(3 << 20), try pool.allocate(3 << 20)]), [exact, other])
-        pool.release(small, 1 << 20)
+        pool.release(small, 2 << 20)
         for block in [exact, other] { pool.release(block, 3 << 20) }
     }
 

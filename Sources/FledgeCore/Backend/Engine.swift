@@ -37,6 +37,6 @@ public enum Engine {
 
 /// What the factors of large products and of direct convolutions are rounded to before they are multiplied. Sums are in
 /// float32 either way, and so are weights, activations, norms and losses: mixed precision (Micikevicius et al. 2018),
-/// without a factor for the loss, since bfloat16 has float32's range. What the gradients of linear layers and of gelu keep
-/// of the forward pass is rounded as well.
+/// without a factor for the loss, since bfloat16 has float32's range. What the gradients of linear layers, of layer norm and
+/// of gelu keep of the forward pass is rounded as well.
 public enum Precision: String, Codable, Sendable, CaseIterable { case float32, bfloat16 }

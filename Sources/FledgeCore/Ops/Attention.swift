@@ -28,8 +28,11 @@ public func scaledDotProductAttention(
             "scaledDotProductAttention: \(mask.dtype) mask \(mask.shape) for \(q.dtype) products \(products)")
     }
 
-    let scaled = q * (scale ?? 1 / Double(q.shape[3]).squareRoot())
-    var scores = scaled.permuted([0, 2, 1, 3]).matmul(k.permuted([0, 2, 3, 1]))
+    let factor = scale ?? 1 / Double(q.shape[3]).squareRoot()
+    // A scaled q waits for the gradient beside q; scaled products do not, but are more for many keys.
+    let scalesProducts = t < 2 * q.shape[3]
+    var scores = (scalesProducts ? q : q * factor).permuted([0, 2, 1, 3]).matmul(k.permuted([0, 2, 3, 1]))
+    if scalesProducts { scores = scores * factor }
     var isOpen: Tensor?
     if let bias = attentionBias(mask, causal: causal, queries: s, keys: t, like: q) {
         // Rows without a single key would be 0 / 0: leave them unmasked, and drop their weights afterwards.

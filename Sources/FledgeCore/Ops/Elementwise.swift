@@ -64,14 +64,10 @@ extension Tensor {
         require(
             dtype != .bfloat16 && dtype != .bool, "\(operation): a \(dtype) tensor is storage only; cast it first")
         let y = backend.unary(operation, self)
-        // Nothing is kept that the derivative does not use. gelu's input, the largest tensor of a transformer's block, is
-        // rounded with the products around it.
-        let rounds =
-            operation.isGELU && dtype == .float32 && device == .cpu && Engine.precision == .bfloat16
-            && Engine.hasBFloat16 && Autograd.records([self])
+        // Nothing is kept that the derivative does not use. gelu's input is the largest tensor of a transformer's block.
         return record(
             "elementwise", y, from: [self],
-            saving: operation.derivativeUsesInput ? [rounds ? cast(to: .bfloat16) : self] : [],
+            saving: operation.derivativeUsesInput ? [operation.isGELU ? roundedToKeep() : self] : [],
             savingOutput: operation.derivativeUsesOutput
         ) { context in
             var g = context.takeGradient()
@@ -83,6 +79,14 @@ extension Tensor {
             }
             return [operation.derivative(x: x, y: context.savedOutput, times: g)]
         }
+    }
+
+    /// What waits for a gradient that need not see it exactly: rounded where products are, for half of the memory.
+    func roundedToKeep() -> Tensor {
+        let rounds =
+            dtype == .float32 && device == .cpu && Engine.precision == .bfloat16 && Engine.hasBFloat16
+            && Autograd.records([self])
+        return rounds ? cast(to: .bfloat16) : self
     }
 }
 

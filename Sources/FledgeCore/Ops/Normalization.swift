@@ -105,10 +105,10 @@ extension Tensor {
         let hasBias = bias != nil
         return record(
             "layerNorm", value, from: [self] + [weight, bias].compactMap { $0 },
-            saving: [self, mean, rstd] + (weight.map { [$0] } ?? [])
+            saving: [roundedToKeep(), mean, rstd] + (weight.map { [$0] } ?? [])
         ) { context in
             var g = context.takeGradient()
-            let x = context.saved[0]
+            let x = context.saved[0].cast(to: g.dtype)
             let weight = hasWeight ? context.saved[3] : nil
             let dx: Tensor
             let dWeight: Tensor

@@ -20,7 +20,7 @@ public struct OutOfMemory: Error, CustomStringConvertible, Sendable {
 /// block costs 30 to 100 times the second one.
 ///
 /// Sizes are rounded up to classes, eight per power of two (at most 1/8 of a block is lost above 512 bytes), and a free
-/// block waits in the list of its class; from 1 MiB on, it is handed out for as little as half of its size too. Every
+/// block waits in the list of its class; from 1 MiB on, it is handed out for more than half of its size too. Every
 /// block is aligned to 64 bytes; blocks from 1 MiB are whole pages straight from the operating system, so that `trim()`
 /// really returns them. Safe to use from any thread.
 public final class MemoryPool: Sendable {
@@ -166,8 +166,9 @@ public final class MemoryPool: Sendable {
         var clock = 0
 
         /// Counts a block as handed out; its address where a free list had one. A large block may come from a list of
-        /// up to twice its size: what one step of a training needs after another has many sizes, and the memory of
-        /// each would be kept for itself.
+        /// less than twice its size: what one step of a training needs after another has many sizes, and the memory of
+        /// each would be kept for itself. Not of twice its size: what is kept in bfloat16 would take the blocks of what
+        /// it was rounded from.
         mutating func take(_ sizeClass: SizeClass) -> UInt? {
             touch(sizeClass.index)
             if let block = pop(sizeClass.index) {
@@ -175,7 +176,7 @@ public final class MemoryPool: Sendable {
                 return block
             }
             if sizeClass.bytes >= MemoryPool.mappedBytes {
-                for index in sizeClass.index + 1...sizeClass.index + 8 where lists[index].head != 0 {
+                for index in sizeClass.index + 1..<sizeClass.index + 8 where lists[index].head != 0 {
                     let block = pop(index)!
                     larger[block] = lists[index].blockBytes
                     countTaking(lists[index].blockBytes)
