@@ -24,11 +24,8 @@ public struct LearnSettings: Settings {
         // Half the batch and a sharper comparison reach the same features in half the time on a CPU.
         pretraining.batchSize = 128
         pretraining.temperature = 0.2
-        // A few hundred steps: adaptive ones get further, and confidence has less time to grow.
-        learning.training.optimizer = .adamw
+        // What was learned before is to be refined, not undone.
         learning.training.learningRate = 1e-3
-        learning.training.weightDecay = 0.01
-        learning.threshold = 0.9
     }
 
     public static let meanings = [
