@@ -67,7 +67,7 @@ extension Tensor {
         // Nothing is kept that the derivative does not use. gelu's input is the largest tensor of a transformer's block.
         return record(
             "elementwise", y, from: [self],
-            saving: operation.derivativeUsesInput ? [operation.isGELU ? roundedToKeep() : self] : [],
+            saving: operation.derivativeUsesInput ? [operation.isGELU ? roundedToKeep(for: [self]) : self] : [],
             savingOutput: operation.derivativeUsesOutput
         ) { context in
             var g = context.takeGradient()
@@ -81,11 +81,12 @@ extension Tensor {
         }
     }
 
-    /// What waits for a gradient that need not see it exactly: rounded where products are, for half of the memory.
-    func roundedToKeep() -> Tensor {
+    /// What waits for the gradient of an operation on `inputs` that need not see it exactly: rounded where products are,
+    /// for half of the memory.
+    func roundedToKeep(for inputs: [Tensor]) -> Tensor {
         let rounds =
             dtype == .float32 && device == .cpu && Engine.precision == .bfloat16 && Engine.hasBFloat16
-            && Autograd.records([self])
+            && Autograd.records(inputs)
         return rounds ? cast(to: .bfloat16) : self
     }
 }

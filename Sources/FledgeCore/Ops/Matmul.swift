@@ -29,10 +29,7 @@ extension Tensor {
         let count = leading.elementCount
         let from = bias.map { [self, weight, $0] } ?? [self, weight]
         // Where the product rounds x, the gradient needs it rounded as well: half of the memory.
-        let rounds =
-            Engine.roundsProduct(count, outputs, inputs) && Autograd.records(from) && device == .cpu
-            && dtype == .float32
-        let x = rounds ? cast(to: .bfloat16) : self
+        let x = Engine.roundsProduct(count, outputs, inputs) ? roundedToKeep(for: from) : self
         let y = noGradient {
             let rows = rank == 2 ? x : x.reshaped([count, inputs])
             let y = backend.matmul(rows, weight.transposed(), bias: bias, batch: [])

@@ -103,9 +103,10 @@ extension Tensor {
         let (value, mean, rstd) = noGradient { backend.layerNorm(self, weight: weight, bias: bias, epsilon: epsilon) }
         let hasWeight = weight != nil
         let hasBias = bias != nil
+        let from = [self, weight, bias].compactMap { $0 }
         return record(
-            "layerNorm", value, from: [self] + [weight, bias].compactMap { $0 },
-            saving: [roundedToKeep(), mean, rstd] + (weight.map { [$0] } ?? [])
+            "layerNorm", value, from: from,
+            saving: [roundedToKeep(for: from), mean, rstd] + (weight.map { [$0] } ?? [])
         ) { context in
             var g = context.takeGradient()
             let x = context.saved[0].cast(to: g.dtype)
