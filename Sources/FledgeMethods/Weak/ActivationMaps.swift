@@ -70,6 +70,41 @@ public func summedMaps(_ pictures: Tensor, scales: [Double] = [1, 1.5, 2], _ map
     }
 }
 
+/// Maps that follow the edges of their pictures: again and again each position takes the mean of those around it, the
+/// more of one the more alike their colours are (pixel-adaptive mask refinement: Araslanov and Roth 2020, "Single-stage
+/// semantic segmentation from image labels"). What was seen of a thing spreads over all of it, and not beyond.
+/// - Parameters:
+///   - maps: [N, H, W, classes].
+///   - pictures: [N, H, W, C].
+///   - distances: of the eight positions around each that are looked at, in rows and columns.
+/// - Returns: [N, H, W, classes].
+public func refinedMaps(
+    _ maps: Tensor, by pictures: Tensor, steps: Int = 10, distances: [Int] = [1, 2, 4]
+) -> Tensor {
+    require(
+        maps.rank == 4 && pictures.rank == 4 && maps.shape[..<3] == pictures.shape[..<3] && !distances.isEmpty,
+        "refinedMaps: maps \(maps.shape), pictures \(pictures.shape), distances \(distances)")
+    let (height, width, edge) = (maps.shape[1], maps.shape[2], distances.max()!)
+    func around(_ x: Tensor) -> [Tensor] {
+        let wide = x.padded2D(top: edge, left: edge, bottom: edge, right: edge, mode: .replicate)
+        return distances.flatMap { distance in
+            [(-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1)].map { step in
+                let (top, left) = (edge + step.0 * distance, edge + step.1 * distance)
+                return wide[0..., top..<top + height, left..<left + width]
+            }
+        }
+    }
+    return noGradient {
+        let neighbours = stack(around(pictures), axis: 0)
+        let spread = neighbours.variance(axes: [0]).sqrt()
+        let likeness = -((neighbours - pictures).abs() / (spread * 0.1 + 1e-8)).mean(axes: [4], keepDims: true)
+        let weights = likeness.softmax(axis: 0)
+        return (0..<steps).reduce(maps) { maps, _ in
+            around(maps).enumerated().map { $1 * weights[$0] }.reduce(Tensor.zeros([1])) { $0 + $1 }
+        }
+    }
+}
+
 /// A picture's labels of every position as far as its maps are sure of them: seeds for a segmenter.
 public enum PseudoMask {
     public static let background = -1

@@ -6,9 +6,10 @@ import FledgeNN
 ///
 /// A U-Net learns these tags from the mean of its full-size map over all positions, so that each position's share in
 /// them is known (class activation maps, Zhou et al. 2016). Where the maps are sure they are seeds, from which a second
-/// layer on the same map learns to name positions; then it learns again from what it is itself sure of. Tags stay part
-/// of every step, and no position is ever given a class that is not among its picture's tags (as in Kolesnikov and
-/// Lampert 2016, "Seed, expand and constrain").
+/// one, that starts with what the first has learned, learns to name positions; then it learns again from what it is
+/// itself sure of. Whatever is said of positions spreads to those of like colour around them (`refinedMaps`), and in
+/// learning none is given a class that is not among its picture's tags (as in Kolesnikov and Lampert 2016, "Seed, expand
+/// and constrain").
 public struct WeakSegmenter {
     public struct Settings: Sendable {
         public var batchSize = 32
@@ -21,29 +22,31 @@ public struct WeakSegmenter {
         /// Channels of the network's full-size map.
         public var width = 16
         /// A position is a seed of its highest map from this value on, and of the background below the other.
-        public var foreground = 0.5
-        public var background = 0.3
-        /// What the second layer says with at least this probability is learned in the next round.
+        public var foreground = 0.3
+        public var background = 0.15
+        /// What the segmenter says with at least this probability is learned in the next round.
         public var confidence = 0.7
 
         public init() {}
     }
 
-    /// What learns: a map that two linear layers look at.
+    /// What it says of every position: [N, H, W, C] to [N, H, W, outputs].
     private final class Network: Module {
         let trunk: UNet
-        let tags: Linear
-        /// The classes, and the background behind them.
-        let places: Linear
+        let output: Linear
 
-        init(channels: Int, classes: Int, width: Int, random: inout RandomSource) {
+        init(channels: Int, outputs: Int, width: Int, random: inout RandomSource) {
             trunk = UNet(channels: channels, width: width, random: &random)
-            tags = Linear(width, classes, random: &random)
-            places = Linear(width, classes + 1, random: &random)
+            output = Linear(width, outputs, random: &random)
         }
+
+        func callAsFunction(_ x: Tensor) -> Tensor { output(trunk.fullSizeMap(x)) }
     }
 
-    private let network: Network
+    /// Learned what is in a picture.
+    private let tagger: Network
+    /// Learned what is where: the classes, and the background behind them.
+    private let segmenter: Network
     private let classes: Int
 
     /// Learns.
@@ -58,60 +61,80 @@ public struct WeakSegmenter {
         self.classes = classes
         let source = RandomSource(seed: seed)
         var weights = source.stream("weights")
-        network = Network(
-            channels: pictures.shape[3], classes: classes, width: settings.width, random: &weights)
-        let isTagged = Tensor(
-            tags.flatMap { own in (0..<classes).map { own.contains($0) ? Float(1) : 0 } }, shape: [tags.count, classes])
-        let optimizer = Optimizer(AdamW(), for: network, learningRate: settings.learningRate, weightDecay: 1e-4)
+        func network(_ outputs: Int) -> Network {
+            Network(channels: pictures.shape[3], outputs: outputs, width: settings.width, random: &weights)
+        }
+        (tagger, segmenter) = (network(classes), network(classes + 1))
         var order = source.stream("order")
-        /// One stage; `labels` are [N, H, W], and empty for none.
-        func learn(steps: Int, labels: Tensor?) {
+        func learn(_ network: Network, _ optimizer: Optimizer, steps: Int, loss: (Tensor, [Int]) -> Tensor) {
+            let learningRate = Schedule.cosine(settings.learningRate, steps: steps)
             network.train()
-            for _ in 0..<steps {
+            for step in 0..<steps {
                 let batch = Array(order.permutation(tags.count).prefix(settings.batchSize))
-                let map = network.trunk.fullSizeMap(pictures.indexSelect(axis: 0, batch))
-                var loss = binaryCrossEntropyWithLogits(
-                    network.tags(map.mean(axes: [1, 2])), isTagged.indexSelect(axis: 0, batch))
-                if let labels {
-                    let wanted = labels.indexSelect(axis: 0, batch)
-                    let known = (wanted .>= 0).cast(to: .float32)
-                    let errors = crossEntropy(
-                        network.places(map), wanted, ignoreIndex: PseudoMask.unknown, reduction: .none)
-                    loss = loss + errors.sum() / (known.sum() + 1)
-                }
-                loss.backward()
+                loss(network(pictures.indexSelect(axis: 0, batch)), batch).backward()
+                optimizer.learningRate = learningRate(step)
                 optimizer.step()
                 optimizer.clearGradients()
             }
             network.eval()
         }
-        learn(steps: settings.tagSteps, labels: nil)
+        func optimizer(_ network: Network) -> Optimizer {
+            Optimizer(AdamW(), for: network, learningRate: settings.learningRate, weightDecay: 1e-4)
+        }
+
+        let isTagged = Tensor(
+            tags.flatMap { own in (0..<classes).map { own.contains($0) ? Float(1) : 0 } }, shape: [tags.count, classes])
+        learn(tagger, optimizer(tagger), steps: settings.tagSteps) { map, batch in
+            binaryCrossEntropyWithLogits(map.mean(axes: [1, 2]), isTagged.indexSelect(axis: 0, batch))
+        }
+
+        segmenter.trunk.follow(tagger.trunk, decay: 0)
+        let segmenting = optimizer(segmenter)
         for round in 0..<settings.rounds {
             let labels =
                 round == 0
                 ? seeds(pictures, tags, Float(settings.foreground), Float(settings.background))
                 : confident(pictures, isTagged, settings.confidence)
-            learn(steps: settings.roundSteps, labels: labels)
+            learn(segmenter, segmenting, steps: settings.roundSteps) { map, batch in
+                let wanted = labels.indexSelect(axis: 0, batch)
+                let errors = crossEntropy(map, wanted, ignoreIndex: PseudoMask.unknown, reduction: .none)
+                // Things and background weigh the same, however little of a picture the things are (Huang et al. 2018,
+                // "Weakly-supervised semantic segmentation network with deep seeded region growing").
+                return [wanted .== Double(classes), (wanted .>= 0) .& (wanted .< Double(classes))].map {
+                    let part = $0.cast(to: .float32)
+                    return (errors * part).sum() / (part.sum() + 1)
+                }.reduce(Tensor.zeros([1])) { $0 + $1 }
+            }
         }
     }
 
     /// The class of every position, [N * H * W] in rows, or `PseudoMask.background`.
     public func callAsFunction(_ pictures: Tensor) -> [Int] {
-        chunks(pictures) { network.places($0).argmax(axis: -1) }.ints().map {
+        probabilities(pictures).argmax(axis: -1).ints().map {
             $0 == classes ? PseudoMask.background : $0
         }
     }
 
-    /// Class activation maps, [N, H, W, classes] in 0...1: all that the tags alone say.
+    /// Class activation maps that follow the edges of the pictures, [N, H, W, classes] in 0...1: all that the tags alone
+    /// say.
     public func maps(_ pictures: Tensor) -> Tensor {
-        chunks(pictures) { normalizedMaps(classActivationMaps($0, weights: network.tags.weight.value)) }
+        chunks(pictures) { part in
+            let features = tagger.trunk.fullSizeMap(part)
+            let seen = normalizedMaps(classActivationMaps(features, weights: tagger.output.weight.value))
+            return normalizedMaps(refinedMaps(seen, by: part))
+        }
     }
 
-    /// What the full-size map of pictures gives, a few at a time.
+    /// What the segmenter says of every position, [N, H, W, classes + 1], as far as the pictures' edges bear it out.
+    private func probabilities(_ pictures: Tensor) -> Tensor {
+        chunks(pictures) { refinedMaps(segmenter($0).softmax(), by: $0) }
+    }
+
+    /// What a few pictures at a time give.
     private func chunks(_ pictures: Tensor, _ make: (Tensor) -> Tensor) -> Tensor {
         noGradient {
             let parts = stride(from: 0, to: pictures.shape[0], by: 64).map {
-                make(network.trunk.fullSizeMap(pictures[$0..<min($0 + 64, pictures.shape[0])]))
+                make(pictures[$0..<min($0 + 64, pictures.shape[0])])
             }
             return concatenate(parts, axis: 0)
         }
@@ -135,7 +158,7 @@ public struct WeakSegmenter {
         noGradient {
             let n = pictures.shape[0]
             let allowed = concatenate([isTagged, .ones([n, 1])], axis: 1).reshaped([n, 1, 1, classes + 1])
-            let p = chunks(pictures) { network.places($0).softmax() } * allowed
+            let p = probabilities(pictures) * allowed
             let isUnsure = p.max(axis: -1) .< (p.sum(axis: -1) * confidence)
             return p.argmax(axis: -1).maskedFill(isUnsure, Double(PseudoMask.unknown))
         }
