@@ -69,6 +69,11 @@ struct Recipe {
         // Steps for pictures of 28 x 28 pixels and below; larger ones cost more, and get fewer.
         let share = pow(28 / max(28, Double(input.size)), 1.5)
         func steps(_ count: Double) -> Int { Int((count * share).rounded()) }
+        // So many passes over all samples, where they are many; few samples are seen more often, and even more of them
+        // not as often.
+        func steps(passes: Double, of batch: Int, within range: ClosedRange<Double>) -> Int {
+            steps(min(max(passes * Double(samples) / Double(batch), range.lowerBound), range.upperBound))
+        }
         let labels = settings.labelsPerClass * dataset.classNames.count
         var supervised = settings.supervised
         supervised.batchSize = min(supervised.batchSize, max(labels, 8))
@@ -77,7 +82,7 @@ struct Recipe {
         var pretraining = settings.pretraining
         pretraining.batchSize = min(pretraining.batchSize, samples)
         if pretraining.training.steps == 0, pretraining.training.epochs == 0 {
-            pretraining.training.steps = steps(1600)
+            pretraining.training.steps = steps(passes: 14, of: pretraining.batchSize, within: 1600...6400)
         }
         if !flip {
             // Letters and digits are never mirrored, but written a little turned and slanted.
@@ -90,7 +95,9 @@ struct Recipe {
         var learning = settings.learning
         learning.batchSize = min(learning.batchSize, max(labels, 8))
         shortLearning = steps(800)
-        longLearning = steps(input.isImage ? 3000 : 2000)
+        longLearning =
+            input.isImage
+            ? steps(passes: 20, of: learning.batchSize * learning.unlabelledRatio, within: 3000...6000) : steps(2000)
 
         // A time limit is shared out by what each stage gains from it.
         if settings.minutes > 0 {
