@@ -69,8 +69,7 @@ struct Recipe {
         // Steps for pictures of 28 x 28 pixels and below; larger ones cost more, and get fewer.
         let share = pow(28 / max(28, Double(input.size)), 1.5)
         func steps(_ count: Double) -> Int { Int((count * share).rounded()) }
-        // So many passes over all samples, where they are many; few samples are seen more often, and even more of them
-        // not as often.
+        // Those of so many passes over all samples; of few samples there are more passes, of very many fewer.
         func steps(passes: Double, of batch: Int, within range: ClosedRange<Double>) -> Int {
             steps(min(max(passes * Double(samples) / Double(batch), range.lowerBound), range.upperBound))
         }
