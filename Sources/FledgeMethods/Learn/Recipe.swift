@@ -69,10 +69,6 @@ struct Recipe {
         // Steps for pictures of 28 x 28 pixels and below; larger ones cost more, and get fewer.
         let share = pow(28 / max(28, Double(input.size)), 1.5)
         func steps(_ count: Double) -> Int { Int((count * share).rounded()) }
-        // Those of so many passes over all samples; of few samples there are more passes, of very many fewer.
-        func steps(passes: Double, of batch: Int, within range: ClosedRange<Double>) -> Int {
-            steps(min(max(passes * Double(samples) / Double(batch), range.lowerBound), range.upperBound))
-        }
         let labels = settings.labelsPerClass * dataset.classNames.count
         var supervised = settings.supervised
         supervised.batchSize = min(supervised.batchSize, max(labels, 8))
@@ -81,7 +77,9 @@ struct Recipe {
         var pretraining = settings.pretraining
         pretraining.batchSize = min(pretraining.batchSize, samples)
         if pretraining.training.steps == 0, pretraining.training.epochs == 0 {
-            pretraining.training.steps = steps(passes: 14, of: pretraining.batchSize, within: 1600...6400)
+            // 14 passes over all samples; of few samples there are more, of very many fewer.
+            let passes = 14 * Double(samples) / Double(pretraining.batchSize)
+            pretraining.training.steps = steps(min(max(passes, 1600), 6400))
         }
         if !flip {
             // Letters and digits are never mirrored, but written a little turned and slanted.
@@ -94,9 +92,7 @@ struct Recipe {
         var learning = settings.learning
         learning.batchSize = min(learning.batchSize, max(labels, 8))
         shortLearning = steps(800)
-        longLearning =
-            input.isImage
-            ? steps(passes: 20, of: learning.batchSize * learning.unlabelledRatio, within: 3000...6000) : steps(2000)
+        longLearning = steps(input.isImage ? 3000 : 2000)
 
         // A time limit is shared out by what each stage gains from it.
         if settings.minutes > 0 {
