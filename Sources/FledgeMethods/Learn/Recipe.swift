@@ -78,8 +78,8 @@ struct Recipe {
         pretraining.batchSize = min(pretraining.batchSize, samples)
         if pretraining.training.steps == 0, pretraining.training.epochs == 0 {
             // 14 passes over all samples; of few samples there are more, of very many fewer.
-            let passes = 14 * Double(samples) / Double(pretraining.batchSize)
-            pretraining.training.steps = steps(min(max(passes, 1600), 6400))
+            let wanted = 14 * Double(samples) / Double(pretraining.batchSize)
+            pretraining.training.steps = steps(min(max(wanted, 1600), 6400))
         }
         if !flip {
             // Letters and digits are never mirrored, but written a little turned and slanted.
