@@ -13,6 +13,7 @@ import FledgeNN
 public struct WeakSegmenter {
     public struct Settings: Sendable {
         public var batchSize = 32
+        /// At the start of each stage, over which it falls to 0 along a cosine.
         public var learningRate = 3e-3
         /// Updates that learn the tags alone.
         public var tagSteps = 300
