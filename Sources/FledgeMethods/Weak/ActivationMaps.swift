@@ -76,14 +76,16 @@ public func summedMaps(_ pictures: Tensor, scales: [Double] = [1, 1.5, 2], _ map
 /// - Parameters:
 ///   - maps: [N, H, W, classes].
 ///   - pictures: [N, H, W, C].
+///   - steps: how often; each carries what was seen as far as the largest distance.
 ///   - distances: of the eight positions around each that are looked at, in rows and columns.
 /// - Returns: [N, H, W, classes].
 public func refinedMaps(
     _ maps: Tensor, by pictures: Tensor, steps: Int = 10, distances: [Int] = [1, 2, 4]
 ) -> Tensor {
     require(
-        maps.rank == 4 && pictures.rank == 4 && maps.shape[..<3] == pictures.shape[..<3] && !distances.isEmpty,
-        "refinedMaps: maps \(maps.shape), pictures \(pictures.shape), distances \(distances)")
+        maps.rank == 4 && pictures.rank == 4 && maps.shape[..<3] == pictures.shape[..<3] && steps >= 0
+            && !distances.isEmpty && distances.allSatisfy { $0 > 0 },
+        "refinedMaps: maps \(maps.shape), pictures \(pictures.shape), \(steps) steps, distances \(distances)")
     let (height, width, edge) = (maps.shape[1], maps.shape[2], distances.max()!)
     func around(_ x: Tensor) -> [Tensor] {
         let wide = x.padded2D(top: edge, left: edge, bottom: edge, right: edge, mode: .replicate)
@@ -97,10 +99,13 @@ public func refinedMaps(
     return noGradient {
         let neighbours = stack(around(pictures), axis: 0)
         let spread = neighbours.variance(axes: [0]).sqrt()
+        // Measured by how much colours differ around a position, so that faint edges count where all is faint; a tenth of it
+        // lowers a neighbour's weight to 1 / e.
         let likeness = -((neighbours - pictures).abs() / (spread * 0.1 + 1e-8)).mean(axes: [4], keepDims: true)
-        let weights = likeness.softmax(axis: 0)
+        let shares = likeness.softmax(axis: 0)
+        let weights = (0..<shares.shape[0]).map { shares[$0] }
         return (0..<steps).reduce(maps) { maps, _ in
-            around(maps).enumerated().map { $1 * weights[$0] }.reduce(Tensor.zeros([1])) { $0 + $1 }
+            zip(around(maps), weights).map { $0 * $1 }.reduce(Tensor.zeros([1])) { $0 + $1 }
         }
     }
 }
