@@ -1,7 +1,7 @@
 /// The switch of gradient recording.
 public enum Autograd {
     /// Whether operations are recorded. Set through `noGradient` and `withGradient`.
-    public nonisolated(unsafe) fileprivate(set) static var isRecording = true
+    @exclusivity(unchecked) public nonisolated(unsafe) fileprivate(set) static var isRecording = true
 
     /// Whether an operation on these inputs is recorded.
     static func records(_ inputs: [Tensor]) -> Bool { isRecording && inputs.contains { $0.node != nil } }

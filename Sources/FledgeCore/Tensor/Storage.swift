@@ -17,5 +17,5 @@ public final class Storage: @unchecked Sendable {
     }
 
     /// How many blocks are alive: what leak tests watch. Exact while the engine's thread is the only one to make tensors.
-    public nonisolated(unsafe) private(set) static var liveCount = 0
+    @exclusivity(unchecked) public nonisolated(unsafe) private(set) static var liveCount = 0
 }

@@ -38,10 +38,11 @@ public struct BalancedLabels {
     /// - Parameters:
     ///   - logProbabilities: [N, K], log p(cluster | sample).
     ///   - power: lambda of the paper; high makes the plan nearly hard.
-    ///   - tolerance: stops when the factors of all samples together change by less than this share. Looked at in every
-    ///     tenth iteration.
+    ///   - tolerance: stops when the factors of the samples change by less than this share on average. Looked at in
+    ///     every tenth iteration. The paper's code bounds the sum over all samples, which asks ever more of larger sets:
+    ///     of 20,000 samples twice the iterations, for 0.1 % of the labels.
     ///   - limit: the most iterations.
-    public init(_ logProbabilities: Tensor, power: Double, tolerance: Double = 1e-2, limit: Int = 2000) {
+    public init(_ logProbabilities: Tensor, power: Double, tolerance: Double = 1.25e-3, limit: Int = 2000) {
         require(
             logProbabilities.rank == 2 && logProbabilities.count > 0,
             "BalancedLabels: log probabilities \(logProbabilities.shape)")
@@ -77,7 +78,7 @@ public struct BalancedLabels {
                 c[i] = new
             }
             count += 1
-            if (count - 1) % 10 == 0, change < tolerance { break }
+            if (count - 1) % 10 == 0, change < tolerance * Double(n) { break }
             if let low = r.min(), let high = r.max(), high / low > 1e60 {
                 for y in 0..<k { absorbed[y] += log(r[y]) }
                 r = [Double](repeating: 1, count: k)
