@@ -146,7 +146,7 @@ final class ActivationMapTests: XCTestCase {
     }
 
     /// A network that is only told which two digits are in a picture finds where their ink is. With FLEDGE_DIGITS set to
-    /// a folder of MNIST, all ten digits of it.
+    /// a folder of MNIST, all ten digits of it, in three draws of pictures.
     func testFindsInkOfDigits() throws {
         let folder = ProcessInfo.processInfo.environment["FLEDGE_DIGITS"]
         let data = try folder.map { try DataSource.open($0) } ?? Digits.data.get()
@@ -154,26 +154,28 @@ final class ActivationMapTests: XCTestCase {
         let test = try XCTUnwrap(data.test as? ImageDataset)
         let digits = folder == nil ? [0, 1, 4, 7] : Array(0..<10)
         let side = folder == nil ? 20 : 56
-        var random = RandomSource(seed: 3)
-        let given = try TwoDigits(folder == nil ? 300 : 2000, of: digits, from: train, side: side, random: &random)
-        let asked = try TwoDigits(folder == nil ? 100 : 500, of: digits, from: test, side: side, random: &random)
-        func learn(_ tagSteps: Int, tags: [Set<Int>]) -> (pointing: Double, overlap: Double) {
-            var settings = WeakSegmenter.Settings()
-            settings.tagSteps = tagSteps
-            settings.roundSteps = folder == nil ? 150 : 300
-            let segmenter = WeakSegmenter(given.pictures, tags: tags, classes: digits.count, settings: settings)
-            return (
-                asked.pointing(segmenter.maps(asked.pictures)),
-                asked.meanOverlap(segmenter(asked.pictures), classes: digits.count)
-            )
+        for draw in folder == nil ? [3] : [3, 4, 5] {
+            var random = RandomSource(seed: UInt64(draw))
+            let given = try TwoDigits(folder == nil ? 300 : 2000, of: digits, from: train, side: side, random: &random)
+            let asked = try TwoDigits(folder == nil ? 100 : 500, of: digits, from: test, side: side, random: &random)
+            func learn(_ tagSteps: Int, tags: [Set<Int>]) -> (pointing: Double, overlap: Double) {
+                var settings = WeakSegmenter.Settings()
+                settings.tagSteps = tagSteps
+                settings.roundSteps = folder == nil ? 150 : 300
+                let segmenter = WeakSegmenter(given.pictures, tags: tags, classes: digits.count, settings: settings)
+                return (
+                    asked.pointing(segmenter.maps(asked.pictures)),
+                    asked.meanOverlap(segmenter(asked.pictures), classes: digits.count)
+                )
+            }
+            let found = learn(folder == nil ? 300 : 1200, tags: given.tags)
+            print("points at the digit \(found.pointing), mean overlap \(found.overlap)")
+            XCTAssertGreaterThan(found.pointing, 0.85)
+            XCTAssertGreaterThan(found.overlap, 0.5)
+            guard folder == nil else { continue }
+            // Tags of other pictures say nothing about these.
+            let wrong = learn(100, tags: Array(given.tags.dropFirst() + given.tags.prefix(1)))
+            XCTAssertLessThan(wrong.overlap, 0.3)
         }
-        let found = learn(folder == nil ? 300 : 1200, tags: given.tags)
-        print("points at the digit \(found.pointing), mean overlap \(found.overlap)")
-        XCTAssertGreaterThan(found.pointing, 0.85)
-        XCTAssertGreaterThan(found.overlap, 0.5)
-        guard folder == nil else { return }
-        // Tags of other pictures say nothing about these.
-        let wrong = learn(100, tags: Array(given.tags.dropFirst() + given.tags.prefix(1)))
-        XCTAssertLessThan(wrong.overlap, 0.3)
     }
 }
