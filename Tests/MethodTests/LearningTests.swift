@@ -149,6 +149,21 @@ final class LearningTests: XCTestCase {
         XCTAssertGreaterThan(spread, linear + 0.05)
     }
 
+    /// Digits become no digits in a mirror. With its mirror image beside it each stays what it is, as things do.
+    func testTellsSignsFromThings() throws {
+        let digits = try Digits.data.get().train
+        let input = try InputSpec(measuring: digits)
+        XCTAssertLessThan(try Recipe.mirrorLikeness(digits, input), 0.25)
+
+        let levels = try Inference.rawValues(digits, input: input).reshaped([digits.count, 8, 8, 1])
+        let half = ((levels * Tensor(input.deviation) + Tensor(input.mean)) * 255).rounded().cast(to: .uint8)
+        let things = ImageDataset(
+            pixels: concatenate([half, half.flipped(axes: [2])], axis: 2).array(UInt8.self), width: 16, height: 8,
+            channels: 1, labels: digits.labels, classNames: digits.classNames)
+        XCTAssertGreaterThan(try Recipe.mirrorLikeness(things, InputSpec(measuring: things)), 0.9)
+        XCTAssertEqual(try Recipe.mirrorLikeness(digits.subset(Array(0..<19)), input), 0, "too few to say")
+    }
+
     /// Class shares from the answers of a classifier that was trained on others, and answers made to have them: numbers
     /// computed in NumPy from the papers' equations.
     func testClassShares() {

@@ -81,12 +81,22 @@ struct Recipe {
             let wanted = 14 * Double(samples) / Double(pretraining.batchSize)
             pretraining.training.steps = steps(min(max(wanted, 1600), 6400))
         }
-        if !flip {
-            // Letters and digits are never mirrored, but written a little turned and slanted.
-            let standard = ViewSettings()
-            if pretraining.views.rotation == standard.rotation { pretraining.views.rotation = 15 }
-            if pretraining.views.shear == standard.shear { pretraining.views.shear = 10 }
-            if pretraining.views.cropScale == standard.cropScale { pretraining.views.cropScale = 0.5 }
+        if input.isImage, !flip {
+            let likeness = try Self.mirrorLikeness(dataset, input)
+            let areSigns = likeness < Self.leastLikenessOfThings
+            if areSigns {
+                // Letters and digits are never mirrored, but written a little turned and slanted.
+                let standard = ViewSettings()
+                if pretraining.views.rotation == standard.rotation { pretraining.views.rotation = 15 }
+                if pretraining.views.shear == standard.shear { pretraining.views.shear = 10 }
+                if pretraining.views.cropScale == standard.cropScale { pretraining.views.cropScale = 0.5 }
+            }
+            choices.append(
+                .init(
+                    "views for pretraining", areSigns ? "large parts, turned and slanted" : "small and large parts",
+                    why:
+                        "\(Int((likeness * 100).rounded())) % of the mirrored pictures are as near to another picture as they are unmirrored: \(areSigns ? "signs, which mean nothing in small parts" : "things, which small parts tell as well")"
+                ))
         }
 
         var learning = settings.learning
@@ -144,6 +154,24 @@ struct Recipe {
         }
         return (learning, choices)
     }
+
+    /// The share of pictures whose mirror image is about as near to another picture as the picture itself is: most where
+    /// things are shown; few where signs are, which a mirror makes into something else. 0 for fewer than 20 pictures.
+    static func mirrorLikeness(_ dataset: any Dataset, _ input: InputSpec, limit: Int = 1000) throws -> Double {
+        let count = min(dataset.count, limit)
+        guard count >= 20 else { return 0 }
+        let rows = try Inference.rawValues(dataset.subset((0..<count).map { $0 * dataset.count / count }), input: input)
+        return noGradient {
+            let mirrored = rows.reshaped([count] + input.shape).flipped(axes: [2]).reshaped([count, -1])
+            // No picture is its own neighbour, nor its mirror image's.
+            let itself = Tensor.eye(count) * 1e9
+            func nearest(_ x: Tensor) -> Tensor { (pairwiseDistances(x, rows) + itself).min(axis: 1) }
+            return (nearest(mirrored) .<= nearest(rows) * 1.1).cast(to: .float32).mean().item()
+        }
+    }
+
+    /// Of MNIST 24 % are in the mirror as like another, of USPS 29 %, of Fashion-MNIST 54 %.
+    private static let leastLikenessOfThings = 0.4
 
     /// The class shares of all samples where they are clearly others than those of the labels, of which there are as many
     /// of each class: aligning the guesses with these would fill rare classes with samples of frequent ones.
