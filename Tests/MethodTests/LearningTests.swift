@@ -149,7 +149,8 @@ final class LearningTests: XCTestCase {
         XCTAssertGreaterThan(spread, linear + 0.05)
     }
 
-    /// Digits become no digits in a mirror. With its mirror image beside it each stays what it is, as things do.
+    /// Digits become no digits in a mirror. With its mirror image beside it each stays what it is, as things do. `learn`
+    /// compares large parts of digits, and leaves alone what somebody chose.
     func testTellsSignsFromThings() throws {
         let digits = try Digits.data.get().train
         let input = try InputSpec(measuring: digits)
@@ -162,6 +163,18 @@ final class LearningTests: XCTestCase {
             channels: 1, labels: digits.labels, classNames: digits.classNames)
         XCTAssertGreaterThan(try Recipe.mirrorLikeness(things, InputSpec(measuring: things)), 0.9)
         XCTAssertEqual(try Recipe.mirrorLikeness(digits.subset(Array(0..<19)), input), 0, "too few to say")
+
+        func views(_ dataset: any Dataset, _ settings: LearnSettings = .init()) throws -> ViewSettings {
+            try XCTUnwrap(Recipe(settings, dataset).pretraining).views
+        }
+        let standard = ViewSettings()
+        XCTAssertEqual(try views(things).cropScale, standard.cropScale)
+        XCTAssertEqual(try views(things).rotation, standard.rotation)
+        XCTAssertGreaterThan(try views(digits).cropScale, standard.cropScale)
+        XCTAssertGreaterThan(try views(digits).rotation, standard.rotation)
+        var chosen = LearnSettings()
+        chosen.pretraining.views.cropScale = 0.3
+        XCTAssertEqual(try views(digits, chosen).cropScale, 0.3)
     }
 
     /// Class shares from the answers of a classifier that was trained on others, and answers made to have them: numbers

@@ -91,11 +91,16 @@ struct Recipe {
                 if pretraining.views.shear == standard.shear { pretraining.views.shear = 10 }
                 if pretraining.views.cropScale == standard.cropScale { pretraining.views.cropScale = 0.5 }
             }
+            // Said as they are: somebody may have chosen some of them.
+            let views = pretraining.views
+            var changes = [String(format: "parts of %.0f %% and more", views.cropScale * 100)]
+            if views.rotation > 0 { changes.append(String(format: "turned by up to %.3g degrees", views.rotation)) }
+            if views.shear > 0 { changes.append(String(format: "slanted by up to %.3g degrees", views.shear)) }
             choices.append(
                 .init(
-                    "views for pretraining", areSigns ? "large parts, turned and slanted" : "small and large parts",
+                    "views for pretraining", changes.joined(separator: ", "),
                     why:
-                        "\(Int((likeness * 100).rounded())) % of the mirrored pictures are as near to another picture as they are unmirrored: \(areSigns ? "signs, which mean nothing in small parts" : "things, which small parts tell as well")"
+                        "\(Int((likeness * 100).rounded())) % of the mirrored pictures are about as near to another picture as they are unmirrored: \(areSigns ? "signs, which mean nothing in small parts" : "things, which small parts tell as well")"
                 ))
         }
 

@@ -39,8 +39,8 @@ public struct BalancedLabels {
     ///   - logProbabilities: [N, K], log p(cluster | sample).
     ///   - power: lambda of the paper; high makes the plan nearly hard.
     ///   - tolerance: stops when the factors of the samples change by less than this share on average. Looked at in
-    ///     every tenth iteration. The paper's code bounds the sum over all samples, which asks ever more of larger sets:
-    ///     of 20,000 samples twice the iterations, for 0.1 % of the labels.
+    ///     every tenth iteration. The paper's code bounds the sum over all samples by 0.01, which asks the more of each
+    ///     the more there are; this is that of eight samples.
     ///   - limit: the most iterations.
     public init(_ logProbabilities: Tensor, power: Double, tolerance: Double = 1.25e-3, limit: Int = 2000) {
         require(
