@@ -12,7 +12,7 @@ public struct MeanTeacher: SemiSupervisedMethod {
         public var unlabelledRatio = 3
         public var decay = 0.99
         public var lateDecay = 0.995
-        public var roughness = 0.5
+        public var roughness = 0.75
         public var consistency = ConsistencySettings()
         public var backboneRate = 1.0
         public var training = TrainingSettings.semiSupervised
