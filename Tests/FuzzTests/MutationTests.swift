@@ -36,7 +36,7 @@ final class MutationTests: XCTestCase {
             ResidentMemory.resetPeak()
             for mutation in 0..<Self.mutations {
                 let input = mutated(seeds, longest: reader.longest, mutation)
-                let seconds = try measure { reader.read(input) }
+                let seconds = measure { reader.read(input) }
                 if seconds > worst.seconds { worst = (seconds, mutation) }
             }
             XCTAssertLessThan(worst.seconds, 1, "\(reader.name), mutation \(worst.mutation)")
@@ -78,23 +78,5 @@ final class MutationTests: XCTestCase {
             }
         }
         return Array(bytes.prefix(longest))
-    }
-}
-
-/// What the process holds in memory, as Linux counts it.
-enum ResidentMemory {
-    static var now: Int { field("VmRSS") }
-    static var peak: Int { field("VmHWM") }
-
-    /// Lets the peak begin anew from what is held now (proc(5), clear_refs).
-    static func resetPeak() {
-        FileHandle(forWritingAtPath: "/proc/self/clear_refs")?.write(Data("5".utf8))
-    }
-
-    private static func field(_ name: String) -> Int {
-        let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
-        let line = status.split(separator: "\n").first { $0.hasPrefix(name + ":") }
-        return line.flatMap { $0.split(whereSeparator: { !$0.isNumber }).first }.flatMap { Int($0) }.map { $0 << 10 }
-            ?? 0
     }
 }

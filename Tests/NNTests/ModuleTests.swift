@@ -69,6 +69,20 @@ final class ModuleTests: XCTestCase {
         XCTAssertFalse(hides(Pair(layer: { 1 })))
     }
 
+    func testDataBesideParametersIsNotReadThrough() {
+        struct Pictures { let levels: [UInt8] }
+        final class Task: Module {
+            let layer = Parameter(.zeros([1]))
+            let pictures: Any = Pictures(levels: [UInt8](repeating: 1, count: 4 << 20))
+            let levels = [UInt8](repeating: 1, count: 4 << 20)
+        }
+        let task = Task()
+        let before = ResidentMemory.now
+        ResidentMemory.resetPeak()
+        XCTAssertEqual(task.parameters().map(\.name), ["layer"])
+        XCTAssertLessThan(ResidentMemory.peak - before, 16 << 20)
+    }
+
     func testDescriptionShowsTreeAndCounts() {
         var random = RandomSource(seed: 1)
         let model = Sequential(Linear(784, 128, random: &random), ReLU(), Linear(128, 10, random: &random))

@@ -35,15 +35,16 @@ struct ModuleWalk {
 
     private mutating func visit(_ value: Any, _ path: String) {
         if Self.isPlain(value) { return }
-        if let parameter = value as? Parameter {
+        switch Self.object(value) {
+        case let parameter as Parameter:
             if seen.insert(ObjectIdentifier(parameter)).inserted { parameters.append(Named(path, parameter)) }
             return
-        }
-        if let buffer = value as? Buffer {
+        case let buffer as Buffer:
             if seen.insert(ObjectIdentifier(buffer)).inserted { buffers.append(Named(path, buffer)) }
             return
+        case let module as any Module: return visit(module, path)
+        default: break
         }
-        if let module = value as? any Module { return visit(module, path) }
         let mirror = Mirror(reflecting: value)
         switch mirror.displayStyle {
         case .optional:
@@ -76,11 +77,11 @@ struct ModuleWalk {
     /// Whether a parameter, buffer or module can be reached through the properties and elements of `value`.
     static func holdsState(_ value: Any, _ visited: inout Set<ObjectIdentifier>) -> Bool {
         if isPlain(value) { return false }
-        if value is Parameter || value is Buffer || value is any Module { return true }
-        let mirror = Mirror(reflecting: value)
-        if mirror.displayStyle == .class {
-            guard visited.insert(ObjectIdentifier(value as AnyObject)).inserted else { return false }
+        if let object = object(value) {
+            if object is Parameter || object is Buffer || object is any Module { return true }
+            guard visited.insert(ObjectIdentifier(object)).inserted else { return false }
         }
+        let mirror = Mirror(reflecting: value)
         let isList = mirror.displayStyle == .collection || mirror.displayStyle == .set
         for (index, child) in mirror.children.enumerated() {
             if index == 0, isList, isPlain(child.value) { return false }
@@ -89,9 +90,17 @@ struct ModuleWalk {
         return false
     }
 
-    /// Values that cannot hold state, told apart early: settings are most of what a walk meets.
+    /// Values that cannot hold state, told apart early: settings are most of what a walk meets, and the numbers of data
+    /// may be many.
     private static func isPlain(_ value: Any) -> Bool {
-        value is Tensor || value is Int || value is Double || value is Bool || value is String || value is Float
+        if let object = object(value) { return object is Tensor }
+        return value is any Numeric || value is Bool || value is String
+    }
+
+    /// An instance of a class, nil for all else. Asked before any cast to a class: such a cast of an array first boxes each
+    /// of its elements for an `NSArray`, and a data set has many.
+    private static func object(_ value: Any) -> AnyObject? {
+        type(of: value) is AnyClass ? value as AnyObject : nil
     }
 
     private static func join(_ path: String, _ name: String) -> String {
