@@ -17,8 +17,11 @@ public struct TemporalEnsembling: SemiSupervisedMethod {
         public var backboneRate = 1.0
         public var training = TrainingSettings.semiSupervised
 
-        /// The paper remembers longer (0.6), over 300 passes.
-        public init() { consistency.rampUp = 0.8 }
+        /// The paper remembers longer (0.6), over 300 passes. Steps are also samples here: fewer would take fewer of them.
+        public init() {
+            consistency.rampUp = 0.8
+            training.steps = 4000
+        }
 
         public static let meanings = SharedSettings.meanings(and: [
             "momentum": "share of the average that stays at each epoch (alpha)",
