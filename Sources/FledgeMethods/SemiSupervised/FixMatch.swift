@@ -20,7 +20,7 @@ public struct FixMatch: SemiSupervisedMethod {
         public var training = TrainingSettings()
 
         /// For some thousand updates: with SGD, 0.03 and the threshold of 0.95, the paper's for a million, confidence has
-        /// no time to grow. Still it gains from more of them than the rest of the family.
+        /// no time to grow; in the family's 1,500 updates still too little.
         public init() {
             training.steps = 4000
             training.optimizer = .adamw
