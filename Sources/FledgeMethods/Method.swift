@@ -108,7 +108,9 @@ public struct LearningContext {
     public func strongView(magnitude: Double = 1, cutout: Double = 0.5) -> Augmentation {
         input.isImage
             ? input.normalized(
-                .strong(size: input.size, flip: flip, shift: shift, magnitude: magnitude, cutout: cutout))
+                .strong(
+                    size: input.size, colour: input.isColour, flip: flip, shift: shift, magnitude: magnitude,
+                    cutout: cutout))
             : features(noise: 0.3 * magnitude, holes: 0.4 * cutout)
     }
 

@@ -151,10 +151,21 @@ final class AugmentTests: XCTestCase {
 
     // MARK: Recipes
 
+    /// Whether mirrored pictures stay themselves says nothing of their ground.
+    func testRoughViewsOfGreyPicturesLeaveBlackGroundBlack() throws {
+        let black = ImageBuffer(width: 20, height: 20, channels: 1, pixels: [UInt8](repeating: 0, count: 400))
+        for flip in [false, true] {
+            for i in 0..<50 {
+                let view = Augmentation.strong(size: 16, colour: false, flip: flip).view(of: black, random: random.at(i))
+                XCTAssertEqual(view.pixels.max(), 0, "view \(i), flip \(flip)")
+            }
+        }
+    }
+
     func testViewsDependOnTheSourceOnly() throws {
         let photo = pattern(50, 40, channels: 3)
         let recipes: [Augmentation] = [
-            .none(size: 16), .weak(size: 16), .strong(size: 16), .strong(size: 16, flip: false),
+            .none(size: 16), .weak(size: 16), .strong(size: 16), .strong(size: 16, colour: false, flip: false),
             .simclr(size: 16, strength: 1), .simclr(size: 96),
             Augmentation([
                 .randomErasing(probability: 1), .gaussianNoise(deviation: 0.1), .mask(probability: 0.5),

@@ -129,16 +129,18 @@ extension Augmentation {
     }
 
     /// Strong views as FixMatch has them (Sohn et al. 2020): the weak view, two operations of RandAugment and cutout.
-    /// Where `flip` is off (digits), operations that change levels without a limit are left out too and `fill` is 0.
+    /// For grey pictures, most of which show something on a black ground, operations that change levels without a limit
+    /// are left out, and what is uncovered or cut out is black.
     public static func strong(
-        size: Int, flip: Bool = true, shift: Double = 0.125, magnitude: Double = 1, cutout: Double = 0.5
+        size: Int, colour: Bool = true, flip: Bool = true, shift: Double = 0.125, magnitude: Double = 1,
+        cutout: Double = 0.5
     ) -> Augmentation {
-        let fill: Float = flip ? 0.5 : 0
+        let fill: Float = colour ? 0.5 : 0
         return weak(size: size, flip: flip, shift: shift).then(
             Augmentation([
                 .randAugment(
                     count: 2, magnitude: magnitude,
-                    operations: flip ? RandAugment.Operation.allCases : RandAugment.Operation.forDigits,
+                    operations: colour ? RandAugment.Operation.allCases : RandAugment.Operation.forGrey,
                     border: .constant(fill)), .cutout(size: cutout, fill: fill),
             ]))
     }

@@ -64,7 +64,7 @@ struct Recipe {
         }
 
         // Photos show things anywhere; scanned letters and the like stand in the middle.
-        shift = flip ? 0.125 : 0.07
+        shift = input.isColour ? 0.125 : 0.07
 
         // Steps for pictures of 28 x 28 pixels and below; larger ones cost more, and get fewer.
         let share = pow(28 / max(28, Double(input.size)), 1.5)
