@@ -156,8 +156,8 @@ final class AugmentTests: XCTestCase {
         let black = ImageBuffer(width: 20, height: 20, channels: 1, pixels: [UInt8](repeating: 0, count: 400))
         for flip in [false, true] {
             for i in 0..<50 {
-                let view = Augmentation.strong(size: 16, colour: false, flip: flip).view(of: black, random: random.at(i))
-                XCTAssertEqual(view.pixels.max(), 0, "view \(i), flip \(flip)")
+                let recipe = Augmentation.strong(size: 16, colour: false, flip: flip)
+                XCTAssertEqual(recipe.view(of: black, random: random.at(i)).pixels.max(), 0, "view \(i), flip \(flip)")
             }
         }
     }

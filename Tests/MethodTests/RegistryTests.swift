@@ -159,6 +159,66 @@ final class RegistryTests: XCTestCase {
         }
     }
 
+    // MARK: Settings
+
+    /// Settings that three steps on 200 pictures do not show by themselves: a value, and what must be set for it to act.
+    private static let conditions: [String: (value: String, others: [String])] = [
+        "swav.queueSize": ("32", ["queueStart=0", "queueSize=16", "training.steps=5"]),
+        "swav.localScale": ("0.5", ["localViews=1"]), "dino.localScale": ("0.5", ["localViews=1"]),
+        "dino.teacherWarmup": ("0.9", ["lastTeacherTemperature=0.2"]), "deepcluster.iterations": ("1", []),
+        "deepcluster.components": ("4", ["reinitializedHead=true"]), "sela.relabellings": ("1", []),
+        "exemplar.classes": ("20", []), "counting.margin": ("1000", []),
+        "temporal-ensembling.passes": ("1", []),
+        "fixmatch.distributionAlignment": ("false", ["training.learningRate=0.1", "training.steps=8"]),
+        "fixmatch.flexibleThresholds": ("true", ["threshold=0.5", "training.steps=8"]),
+        "co-training.poolFactor": ("1", []), "tri-training.rounds": ("1", ["training.steps=40"]),
+        "auto-ssl.folds": ("2", []), "auto-ssl.searchLength": ("1", []),
+        "nnpu.unlabelledBatch": ("8", []), "two-step.unlabelledBatch": ("8", []), "two-step.spies": ("0.5", []),
+        "two-step.quantile": ("0.5", ["spies=0.5"]),
+    ]
+
+    private static let needColour: Set = ["relative-patch.colourDropping"]
+
+    /// Other values of a setting; none of names of files and the like.
+    private func otherValues(of field: SettingField) -> [String] {
+        switch (field.type, field.defaultValue) {
+        case (.bool, .bool(let value)): ["\(!value)"]
+        case (.choice(let all), .text(let value)): all.filter { $0 != value }
+        case (_, .integer(let value)): ["\(value + 1)", "\(value - 1)"]
+        case (_, .number(let value)): ["\(value / 2)", "\(value + 0.25)", "1"]
+        default: []
+        }
+    }
+
+    /// A setting that nothing reads would be worse than none.
+    func testEverySettingActs() throws {
+        for entry in Methods.all {
+            func outcome(_ overrides: [String], colour: Bool = false) throws -> [String] {
+                let context =
+                    colour
+                    ? try Scenes.context(perClass: 3, seed: 3, count: 200, size: 8, model: "small-conv")
+                    : try LearningContext.suiting(entry.info, perClass: 3, seed: 3, samples: 200)
+                let result = try entry.make(nil, small(entry) + overrides).method.learn(context)
+                return ["\(try bytes(result.model).hashValue)", "\(result.metrics.sorted { $0.key < $1.key })"]
+                    + result.curves.map { "\($0.values)" }
+            }
+            let plain = try outcome([])
+            for field in try entry.fields() where !field.name.hasPrefix("training.") {
+                let name = "\(entry.info.name).\(field.name)"
+                var (values, others, without) = (otherValues(of: field), [String](), plain)
+                let colour = Self.needColour.contains(name)
+                if let condition = Self.conditions[name] { (values, others) = ([condition.value], condition.others) }
+                if colour || !others.isEmpty { without = try outcome(others, colour: colour) }
+                values = values.filter { (try? entry.make(nil, ["\(field.name)=\($0)"])) != nil }
+                // What these data are too small for acts as well: it throws.
+                let acts = values.contains {
+                    (try? outcome(others + ["\(field.name)=\($0)"], colour: colour)) != without
+                }
+                XCTAssertTrue(acts || values.isEmpty, "\(name) changes nothing: \(values)")
+            }
+        }
+    }
+
     // MARK: Continuing
 
     private struct Interrupted: Error {}

@@ -84,7 +84,7 @@ public struct CPC: Pretraining {
             reader = GRU(RecurrentSize(width, hidden: config.contextSize), random: &random)
             let ahead = min(config.ahead, config.grid - 1)
             predictors = (0..<ahead).map { _ in Linear(config.contextSize, width, bias: false, random: &random) }
-            let views = [context.randomViews(config.views)[0]]
+            let views = [context.randomView(config.views)]
             feeds = [Feed("samples", from: .everything, batchSize: config.batchSize, views: views)]
             let batch = min(config.batchSize, context.data.dataset.count)
             let chances = (1...ahead).map { log(Double(batch * columns * (config.grid - $0))) }

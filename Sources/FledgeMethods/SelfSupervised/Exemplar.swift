@@ -60,7 +60,7 @@ public struct Exemplar: Pretraining {
             classes = Dictionary(uniqueKeysWithValues: zip(some, 0...))
             random = context.random("head")
             head = Linear(backbone.featureCount, some.count, random: &random)
-            let view = context.randomViews(config.views)[0]
+            let view = context.randomView(config.views)
             feeds = [
                 Feed(
                     "copies", from: .everything, batchSize: config.batchSize, views: [view], samples: Array(some))

@@ -67,7 +67,7 @@ public struct NPID: Pretraining {
                 [backbone.featureCount, config.projectionSize], last: .plainNorm, random: &random)
             let samples = context.data.dataset.count
             memory = Buffer(Tensor.normal([samples, config.projectionSize], random: &random).l2Normalized(axis: -1))
-            let view = context.randomViews(config.views)[0]
+            let view = context.randomView(config.views)
             feeds = [Feed("pictures", from: .everything, batchSize: config.batchSize, views: [view])]
             ruler = .contrastive(
                 others: samples - 1, width: config.projectionSize, temperature: config.temperature, formula: "ln n")

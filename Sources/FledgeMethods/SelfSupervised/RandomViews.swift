@@ -15,7 +15,8 @@ public struct ViewSettings: Settings {
     public static let meanings = [
         "cropScale": "smallest share of the area that a random crop keeps",
         "jitter": "strength of the colour jitter",
-        "solarize": "share of the second views whose bright levels are inverted, as in BYOL",
+        "solarize":
+            "share of the second of two views, or of the only one, whose bright levels are inverted, as in BYOL",
         "rotation": "largest turn of a view, in degrees; not in the papers, and good for letters and digits",
         "shear": "largest slant of a view, in degrees; likewise",
     ]
@@ -40,6 +41,9 @@ extension LearningContext {
         if settings.solarize > 0 { second.steps.append(.solarize(probability: settings.solarize)) }
         return [input.normalized(view), input.normalized(second)]
     }
+
+    /// The random view of methods that see one of each sample.
+    func randomView(_ settings: ViewSettings) -> Augmentation { randomViews(settings)[1] }
 
     /// What cannot act in these views, for people.
     func deadAugmentations(_ views: [Augmentation]) -> [String] {

@@ -84,7 +84,7 @@ public struct SeLa: Pretraining {
             labels = Buffer(Tensor([Int](repeating: 0, count: config.heads * count), shape: [config.heads, count]))
             done = Buffer(Tensor([0], shape: []))
             agreement = Buffer(.zeros([]))
-            let views = [context.randomViews(config.views)[0]]
+            let views = [context.randomView(config.views)]
             feeds = [Feed("pictures", from: .everything, batchSize: config.batchSize, views: views)]
             ruler = LossRuler(uninformative: log(Double(clusters)), formula: "ln K")
         }
