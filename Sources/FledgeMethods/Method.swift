@@ -70,7 +70,9 @@ public struct LearningContext {
     /// Loader threads for each feed.
     public var workers = 1
     /// Whether a mirrored picture is still of its class: true of photos, false of digits and letters.
-    public var flip = true
+    public var flip: Bool
+    /// Whether rough views may stretch, cut and invert levels: true of photos, false of what is written or printed.
+    public var recolour: Bool
     /// How far gentle and rough views move a picture, as a share of its side: FixMatch's eighth for photos; where
     /// things stand in the middle, as scanned digits do, less.
     public var shift = 0.125
@@ -86,10 +88,14 @@ public struct LearningContext {
         self.backbone = backbone
         self.modelName = modelName
         self.seed = seed
+        flip = data.input.isColour
+        recolour = data.input.isColour
     }
 
     public var classes: Int { data.classNames.count }
     public var input: InputSpec { data.input }
+    /// The level of what a rough view uncovers or cuts out: most grey pictures show something on a black ground.
+    public var ground: Float { input.isColour ? 0.5 : 0 }
 
     /// A stream of its own for each purpose.
     public func random(_ purpose: String) -> RandomSource { RandomSource(seed: seed).stream(purpose) }
@@ -109,8 +115,8 @@ public struct LearningContext {
         input.isImage
             ? input.normalized(
                 .strong(
-                    size: input.size, colour: input.isColour, flip: flip, shift: shift, magnitude: magnitude,
-                    cutout: cutout))
+                    size: input.size, flip: flip, recolour: recolour, shift: shift, magnitude: magnitude,
+                    cutout: cutout, fill: ground))
             : features(noise: 0.3 * magnitude, holes: 0.4 * cutout)
     }
 

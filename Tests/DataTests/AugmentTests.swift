@@ -151,21 +151,32 @@ final class AugmentTests: XCTestCase {
 
     // MARK: Recipes
 
-    /// Whether mirrored pictures stay themselves says nothing of their ground.
-    func testRoughViewsOfGreyPicturesLeaveBlackGroundBlack() throws {
+    func testRoughViewsLeaveBlackGround() throws {
         let black = ImageBuffer(width: 20, height: 20, channels: 1, pixels: [UInt8](repeating: 0, count: 400))
-        for flip in [false, true] {
+        for recolour in [false, true] {
+            let recipe = Augmentation.strong(size: 16, recolour: recolour, fill: 0)
             for i in 0..<50 {
-                let recipe = Augmentation.strong(size: 16, colour: false, flip: flip)
-                XCTAssertEqual(recipe.view(of: black, random: random.at(i)).pixels.max(), 0, "view \(i), flip \(flip)")
+                XCTAssertEqual(recipe.view(of: black, random: random.at(i)).pixels.max(), 0, "view \(i)")
             }
         }
+    }
+
+    func testRoughViewsInvertLevelsWhereTheyMay() throws {
+        let grey = ImageBuffer(width: 20, height: 20, channels: 1, pixels: [UInt8](repeating: 200, count: 400))
+        func darkest(recolour: Bool) -> Float {
+            let recipe = Augmentation.strong(size: 16, recolour: recolour, magnitude: 0.5, cutout: 0, fill: 1)
+            return (0..<200).map { recipe.view(of: grey, random: random.at($0)).pixels.min()! }.min()!
+        }
+        // Twice half as bright at the least; solarized 1 - 200/255.
+        XCTAssertGreaterThanOrEqual(darkest(recolour: false), 200 / 255 / 4)
+        XCTAssertLessThan(darkest(recolour: true), 0.22)
     }
 
     func testViewsDependOnTheSourceOnly() throws {
         let photo = pattern(50, 40, channels: 3)
         let recipes: [Augmentation] = [
-            .none(size: 16), .weak(size: 16), .strong(size: 16), .strong(size: 16, colour: false, flip: false),
+            .none(size: 16), .weak(size: 16), .strong(size: 16),
+            .strong(size: 16, flip: false, recolour: false, fill: 0),
             .simclr(size: 16, strength: 1), .simclr(size: 96),
             Augmentation([
                 .randomErasing(probability: 1), .gaussianNoise(deviation: 0.1), .mask(probability: 0.5),

@@ -32,11 +32,9 @@ enum Digits {
         let input = try InputSpec(measuring: train)
         var random = RandomSource(seed: seed).stream("backbone")
         let backbone = try Models.make(model, inputShape: input.shape, random: &random)
-        var context = LearningContext(
+        return LearningContext(
             data: TrainingData(dataset: train, labelled: labelled, input: input), backbone: backbone, modelName: model,
             seed: seed)
-        context.flip = false
-        return context
     }
 
     /// The share of test pictures that class probabilities [N * 10] get right.

@@ -170,11 +170,22 @@ final class LearningTests: XCTestCase {
         let standard = ViewSettings()
         XCTAssertEqual(try views(things).cropScale, standard.cropScale)
         XCTAssertEqual(try views(things).rotation, standard.rotation)
+        XCTAssertGreaterThan(try views(things).solarize, standard.solarize)
+        XCTAssertEqual(try views(digits).solarize, standard.solarize)
         XCTAssertGreaterThan(try views(digits).cropScale, standard.cropScale)
         XCTAssertGreaterThan(try views(digits).rotation, standard.rotation)
         var chosen = LearnSettings()
         chosen.pretraining.views.cropScale = 0.3
         XCTAssertEqual(try views(digits, chosen).cropScale, 0.3)
+        chosen.subject = .things
+        XCTAssertEqual(try views(digits, chosen).rotation, standard.rotation)
+        XCTAssertGreaterThan(try views(digits, chosen).solarize, standard.solarize)
+        chosen.subject = .other
+        XCTAssertEqual(try views(digits, chosen).cropScale, 0.3)
+        XCTAssertEqual(try views(digits, chosen).rotation, standard.rotation)
+        XCTAssertEqual(try views(digits, chosen).solarize, standard.solarize)
+        XCTAssertTrue(try Recipe(.init(), things).recolour)
+        XCTAssertFalse(try Recipe(.init(), digits).recolour)
     }
 
     /// Class shares from the answers of a classifier that was trained on others, and answers made to have them: numbers

@@ -20,10 +20,9 @@ final class SampleKindTests: XCTestCase {
         let input = try InputSpec(measuring: data.train, size: 16)
         let model = entry.info.network ?? "small-conv"
         var random = RandomSource(seed: 1)
-        var context = LearningContext(
+        let context = LearningContext(
             data: TrainingData(dataset: data.train, labelled: [], input: input),
             backbone: try Models.make(model, inputShape: input.shape, random: &random), modelName: model, seed: 1)
-        context.flip = input.isColour
         let result = try entry.make(nil, ["training.steps=2", "batchSize=8"] + overrides).method.learn(context)
         let features = try result.model.features(of: data.train)
         XCTAssertEqual(features.shape[0], data.train.count)

@@ -121,8 +121,7 @@ struct ActiveCommand: ParsableCommand {
             let (learner, _) = try Methods.entry(named: method).make(nil, overrides)
             let (name, backbone) = try network.make(for: input, seed: 0)
             let training = TrainingData(dataset: pool, labelled: [], input: input)
-            var context = LearningContext(data: training, backbone: backbone, modelName: name, seed: 0)
-            context.flip = input.isColour
+            let context = LearningContext(data: training, backbone: backbone, modelName: name, seed: 0)
             points = try simulation.run(
                 strategies, MethodLearner(learner, context, testing: test), labels: labels, testLabels: testLabels,
                 classes: classes, told: told)

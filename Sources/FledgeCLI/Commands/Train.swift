@@ -35,6 +35,12 @@ struct Train: ParsableCommand {
     )
     var flip: Bool?
 
+    @Option(
+        help:
+            "Whether rough views may stretch, cut and invert the levels of a picture (true or false). Default: true for colour, false for grey pictures, most of which are signs on a black ground."
+    )
+    var recolour: Bool?
+
     @Option(help: "Threads that prepare each stream of batches.")
     var workers = 1
 
@@ -83,6 +89,7 @@ struct Train: ParsableCommand {
         run.validation = validation
         run.seed = seed
         run.flip = flip
+        run.recolour = recolour
         run.workers = workers
         let profiler = profile.map { Profiler(updates: $0) }
         try output.tellResult {

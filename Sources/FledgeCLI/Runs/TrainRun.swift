@@ -17,6 +17,7 @@ struct TrainRun: Settings {
     var validation = 0.0
     var seed = 0
     var flip: Bool?
+    var recolour: Bool?
     var workers = 1
 
     static let meanings = [
@@ -26,7 +27,8 @@ struct TrainRun: Settings {
         "labelsPerClass": "how many labels of each class are used; none means all",
         "validation": "share of the labelled samples that is held out to watch training by",
         "seed": "decides labels, starting weights, order and augmentation",
-        "flip": "whether a mirrored picture keeps its class", "workers": "threads that prepare batches",
+        "flip": "whether a mirrored picture keeps its class",
+        "recolour": "whether rough views may stretch, cut and invert levels", "workers": "threads that prepare batches",
     ]
 
     /// Trains, from the beginning or from where the folder's run stopped, and writes everything into the folder.
@@ -66,8 +68,10 @@ struct TrainRun: Settings {
             training.holdOut(share: validation, seed: UInt64(seed))
         }
         var context = LearningContext(data: training, backbone: backbone, modelName: modelName, seed: UInt64(seed))
-        context.flip = flip ?? input.isColour
+        context.flip = flip ?? context.flip
         run.flip = context.flip
+        context.recolour = recolour ?? context.recolour
+        run.recolour = context.recolour
         context.workers = workers
         context.folder = folder
         context.profiler = profiler

@@ -129,18 +129,18 @@ extension Augmentation {
     }
 
     /// Strong views as FixMatch has them (Sohn et al. 2020): the weak view, two operations of RandAugment and cutout.
-    /// For grey pictures, most of which show something on a black ground, operations that change levels without a limit
-    /// are left out, and what is uncovered or cut out is black.
+    /// - Parameters:
+    ///   - recolour: whether operations are among them that stretch, cut or invert levels.
+    ///   - fill: the level of what is uncovered or cut out.
     public static func strong(
-        size: Int, colour: Bool = true, flip: Bool = true, shift: Double = 0.125, magnitude: Double = 1,
-        cutout: Double = 0.5
+        size: Int, flip: Bool = true, recolour: Bool = true, shift: Double = 0.125, magnitude: Double = 1,
+        cutout: Double = 0.5, fill: Float = 0.5
     ) -> Augmentation {
-        let fill: Float = colour ? 0.5 : 0
-        return weak(size: size, flip: flip, shift: shift).then(
+        weak(size: size, flip: flip, shift: shift).then(
             Augmentation([
                 .randAugment(
                     count: 2, magnitude: magnitude,
-                    operations: colour ? RandAugment.Operation.allCases : RandAugment.Operation.forGrey,
+                    operations: recolour ? RandAugment.Operation.allCases : RandAugment.Operation.keepingLevels,
                     border: .constant(fill)), .cutout(size: cutout, fill: fill),
             ]))
     }

@@ -7,8 +7,8 @@ public enum RandAugment {
         case identity, autocontrast, brightness, color, contrast, equalize, posterize, rotate, sharpness, shearX, shearY
         case solarize, translateX, translateY
 
-        /// Operations that leave a digit on its ground what it is: none that inverts levels or stretches noise.
-        public static let forGrey: [Operation] = [
+        /// Operations that leave a sign on its ground what it is: none that stretches, cuts or inverts levels.
+        public static let keepingLevels: [Operation] = [
             .identity, .brightness, .contrast, .rotate, .sharpness, .shearX, .shearY, .translateX, .translateY,
         ]
     }

@@ -139,7 +139,6 @@ public struct FeatureComparison {
                 data: TrainingData(dataset: train, labelled: samples, input: model.input),
                 backbone: fresh ? try untrained(model, seed: seed) : model.backbone, modelName: model.modelName,
                 seed: seed)
-            context.flip = model.input.isColour
             context.progress = progress
             return accuracy(try Supervised(Supervised.Config()).learn(context).model.probabilities(of: test))
         }

@@ -52,6 +52,7 @@ public struct Learn {
             let backbone = try Models.make(recipe.modelName, inputShape: recipe.input.shape, random: &random)
             var context = LearningContext(data: training, backbone: backbone, modelName: recipe.modelName, seed: seed)
             context.flip = recipe.flip
+            context.recolour = recipe.recolour
             context.shift = recipe.shift
             context.workers = settings.workers
             context.progress = progress

@@ -3,6 +3,7 @@ import FledgeTrain
 /// The settings of `fledge learn`. Zeros and `auto` mean: chosen from the data, and said in the recipe.
 public struct LearnSettings: Settings {
     public enum Choice: String, Codable, Sendable, CaseIterable { case auto, yes, no }
+    public enum Subject: String, Codable, Sendable, CaseIterable { case auto, things, signs, other }
 
     public var labelsPerClass = 10
     public var seed = 0
@@ -10,6 +11,7 @@ public struct LearnSettings: Settings {
     public var model = "auto"
     public var imageSize = 0
     public var flip = Choice.auto
+    public var subject = Subject.auto
     public var workers = 1
     public var supervised = Supervised.Config()
     public var pretraining = SimCLR.Config()
@@ -36,6 +38,8 @@ public struct LearnSettings: Settings {
         "model": "the network, of `fledge models`, or auto",
         "imageSize": "side that pictures are brought to; 0: their own up to 64 pixels",
         "flip": "whether a mirrored picture keeps its class; auto: yes for colour, no for grey pictures",
+        "subject":
+            "what pictures show that are not mirrored: the views for pretraining suit things or signs, or are left as they are set (other); auto: things where mirrored pictures look like others",
         "workers": "threads that prepare each stream of batches",
     ]
 

@@ -10,6 +10,8 @@ struct Recipe {
     let modelName: String
     let input: InputSpec
     let flip: Bool
+    /// Whether rough views may stretch, cut and invert levels.
+    let recolour: Bool
     let supervised: Supervised.Config
     /// nil for tables, whose rows have no views that SimCLR could compare.
     let pretraining: SimCLR.Config?
@@ -82,26 +84,26 @@ struct Recipe {
             pretraining.training.steps = steps(min(max(wanted, 1600), 6400))
         }
         if input.isImage, !flip {
-            let likeness = try Self.mirrorLikeness(dataset, input)
-            let areSigns = likeness < Self.leastLikenessOfThings
-            if areSigns {
-                // Letters and digits are never mirrored, but written a little turned and slanted.
-                let standard = ViewSettings()
-                if pretraining.views.rotation == standard.rotation { pretraining.views.rotation = 15 }
-                if pretraining.views.shear == standard.shear { pretraining.views.shear = 10 }
-                if pretraining.views.cropScale == standard.cropScale { pretraining.views.cropScale = 0.5 }
+            var (subject, reason) = (settings.subject, "asked for")
+            if subject == .auto {
+                let likeness = try Self.mirrorLikeness(dataset, input)
+                subject = likeness < Self.leastLikenessOfThings ? .signs : .things
+                let what =
+                    subject == .signs
+                    ? "signs, which mean nothing in small parts"
+                    : "things, which small parts and other shades tell as well"
+                reason =
+                    "\(Int((likeness * 100).rounded())) % of the mirrored pictures are about as near to another picture as they are unmirrored: \(what)"
             }
-            // Said as they are: somebody may have chosen some of them.
-            let views = pretraining.views
-            var changes = [String(format: "parts of %.0f %% and more", views.cropScale * 100)]
-            if views.rotation > 0 { changes.append(String(format: "turned by up to %.3g degrees", views.rotation)) }
-            if views.shear > 0 { changes.append(String(format: "slanted by up to %.3g degrees", views.shear)) }
-            choices.append(
-                .init(
-                    "views for pretraining", changes.joined(separator: ", "),
-                    why:
-                        "\(Int((likeness * 100).rounded())) % of the mirrored pictures are about as near to another picture as they are unmirrored: \(areSigns ? "signs, which mean nothing in small parts" : "things, which small parts tell as well")"
-                ))
+            pretraining.views.suit(subject)
+            recolour = subject == .things
+            choices.append(.init("views for pretraining", pretraining.views.description, why: reason))
+            if recolour {
+                choices.append(
+                    .init("rough views", "levels stretched, cut and inverted", why: "things of a kind differ in shade"))
+            }
+        } else {
+            recolour = input.isColour
         }
 
         var learning = settings.learning
@@ -203,4 +205,35 @@ struct Recipe {
 
     /// Networks that learned from few labels misjudge even shares by up to 0.25.
     private static let leastImbalance = 0.3
+}
+
+extension ViewSettings {
+    /// Changes what nobody chose into what suits what the pictures show.
+    fileprivate mutating func suit(_ subject: LearnSettings.Subject) {
+        let standard = ViewSettings()
+        func change(_ field: WritableKeyPath<ViewSettings, Double>, to value: Double) {
+            if self[keyPath: field] == standard[keyPath: field] { self[keyPath: field] = value }
+        }
+        switch subject {
+        // Shades differ from thing to thing of the same kind.
+        case .things: change(\.solarize, to: 0.5)
+        // Letters and digits are never mirrored, but written a little turned and slanted.
+        case .signs:
+            change(\.cropScale, to: 0.5)
+            change(\.rotation, to: 15)
+            change(\.shear, to: 10)
+        case .auto, .other: break
+        }
+    }
+
+    /// For people.
+    fileprivate var description: String {
+        var changes = [String(format: "parts of %.0f %% and more", cropScale * 100)]
+        if rotation > 0 { changes.append(String(format: "turned by up to %.3g degrees", rotation)) }
+        if shear > 0 { changes.append(String(format: "slanted by up to %.3g degrees", shear)) }
+        if solarize > 0 {
+            changes.append(String(format: "bright levels of %.0f %% of the second ones inverted", solarize * 100))
+        }
+        return changes.joined(separator: ", ")
+    }
 }

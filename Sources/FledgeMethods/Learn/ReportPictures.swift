@@ -15,8 +15,8 @@ enum SampleSheet {
             (
                 "strong",
                 .strong(
-                    size: size, colour: context.input.isColour, flip: context.flip, shift: context.shift,
-                    magnitude: settings.magnitude, cutout: settings.cutout)
+                    size: size, flip: context.flip, recolour: context.recolour, shift: context.shift,
+                    magnitude: settings.magnitude, cutout: settings.cutout, fill: context.ground)
             ),
         ]
         let samples = Array(context.data.labelled.prefix(count / views.count))
