@@ -39,7 +39,7 @@ public struct LearnSettings: Settings {
         "imageSize": "side that pictures are brought to; 0: their own up to 64 pixels",
         "flip": "whether a mirrored picture keeps its class; auto: yes for colour, no for grey pictures",
         "subject":
-            "what pictures show that are not mirrored: the views for pretraining suit things or signs, or are left as they are set (other); auto: things where mirrored pictures look like others",
+            "what grey pictures show, or colour ones that are not mirrored: the views suit things or signs, or are left as they are set (other); auto: things where mirrored pictures look like others",
         "workers": "threads that prepare each stream of batches",
     ]
 

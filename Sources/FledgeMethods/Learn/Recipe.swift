@@ -83,7 +83,7 @@ struct Recipe {
             let wanted = 14 * Double(samples) / Double(pretraining.batchSize)
             pretraining.training.steps = steps(min(max(wanted, 1600), 6400))
         }
-        if input.isImage, !flip {
+        if input.isImage, !(input.isColour && flip) {
             var (subject, reason) = (settings.subject, "asked for")
             if subject == .auto {
                 let likeness = try Self.mirrorLikeness(dataset, input)
