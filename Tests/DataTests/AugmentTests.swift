@@ -165,11 +165,11 @@ final class AugmentTests: XCTestCase {
         let grey = ImageBuffer(width: 20, height: 20, channels: 1, pixels: [UInt8](repeating: 200, count: 400))
         func darkest(recolour: Bool) -> Float {
             let recipe = Augmentation.strong(size: 16, recolour: recolour, magnitude: 0.5, cutout: 0, fill: 1)
-            return (0..<200).map { recipe.view(of: grey, random: random.at($0)).pixels.min()! }.min()!
+            return (0..<2000).map { recipe.view(of: grey, random: random.at($0)).pixels.min()! }.min()!
         }
-        // Twice half as bright at the least; solarized 1 - 200/255.
+        // Two operations leave more than half of the level each; solarized it is 55/255 before the other one.
         XCTAssertGreaterThanOrEqual(darkest(recolour: false), 200 / 255 / 4)
-        XCTAssertLessThan(darkest(recolour: true), 0.22)
+        XCTAssertLessThan(darkest(recolour: true), 200 / 255 / 4)
     }
 
     func testViewsDependOnTheSourceOnly() throws {

@@ -10,6 +10,8 @@ struct Recipe {
     let modelName: String
     let input: InputSpec
     let flip: Bool
+    /// Colour pictures that stay themselves in the mirror: of these nothing has to be asked.
+    private let isPhoto: Bool
     /// Whether rough views may stretch, cut and invert levels.
     let recolour: Bool
     let supervised: Supervised.Config
@@ -66,7 +68,8 @@ struct Recipe {
         }
 
         // Photos show things anywhere; scanned letters and the like stand in the middle.
-        shift = input.isColour ? 0.125 : 0.07
+        isPhoto = input.isColour && flip
+        shift = isPhoto ? 0.125 : 0.07
 
         // Steps for pictures of 28 x 28 pixels and below; larger ones cost more, and get fewer.
         let share = pow(28 / max(28, Double(input.size)), 1.5)
@@ -83,7 +86,7 @@ struct Recipe {
             let wanted = 14 * Double(samples) / Double(pretraining.batchSize)
             pretraining.training.steps = steps(min(max(wanted, 1600), 6400))
         }
-        if input.isImage, !(input.isColour && flip) {
+        if input.isImage, !isPhoto {
             var (subject, reason) = (settings.subject, "asked for")
             if subject == .auto {
                 let likeness = try Self.mirrorLikeness(dataset, input)
@@ -103,7 +106,7 @@ struct Recipe {
                     .init("rough views", "levels stretched, cut and inverted", why: "things of a kind differ in shade"))
             }
         } else {
-            recolour = input.isColour
+            recolour = isPhoto
         }
 
         var learning = settings.learning
@@ -145,7 +148,7 @@ struct Recipe {
         // What somebody chose stays.
         let standard = LearnSettings().learning
         let isSmall = input.size <= 16
-        if input.isImage, !flip, isSmall || fromSpreadLabels, learning.magnitude == standard.magnitude,
+        if input.isImage, !isPhoto, isSmall || fromSpreadLabels, learning.magnitude == standard.magnitude,
             learning.cutout == standard.cutout
         {
             (learning.magnitude, learning.cutout) = isSmall ? (0.3, 0) : (0.5, 0.3)
