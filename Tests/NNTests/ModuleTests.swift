@@ -142,6 +142,24 @@ final class ModuleTests: XCTestCase {
         XCTAssertNotEqual(model.weight.value.floats(), before)
     }
 
+    /// Rows are written where they stand when nobody else could see it, and in a copy otherwise.
+    func testSetRows() {
+        for device in Device.allCases {
+            let buffer = Buffer(Tensor([0, 0, 1, 1, 2, 2, 3, 3] as [Int], shape: [4, 2]).to(device))
+            let memory = buffer.value.memory
+            buffer.setRows(at: [3, 0, 3], to: Tensor([4, 5, 6, 7, 8, 9] as [Int], shape: [3, 2]).to(device))
+            XCTAssertEqual(buffer.value.ints(), [6, 7, 1, 1, 2, 2, 8, 9])
+            XCTAssertEqual(buffer.value.memory, memory)
+            let window = buffer.value[1..<3]
+            buffer.setRows(at: [1, 2], to: Tensor([10, 11, 12, 13] as [Int], shape: [2, 2]).transposed().to(device))
+            XCTAssertEqual(buffer.value.ints(), [6, 7, 10, 12, 11, 13, 8, 9])
+            XCTAssertEqual(window.ints(), [1, 1, 2, 2])
+        }
+        let image = Buffer(.zeros([2, 2, 2]))
+        image.setRows(at: [1], to: .ones([1, 2, 2]))
+        XCTAssertEqual(image.value.floats(), [0, 0, 0, 0, 1, 1, 1, 1])
+    }
+
     func testLoadNamesEverythingWrongAndChangesNothing() {
         var random = RandomSource(seed: 1)
         let model = Sequential(Linear(2, 2, random: &random), Linear(2, 2, random: &random))

@@ -17,14 +17,38 @@ extension Tensor {
         _ tensor: inout Tensor, as type: T.Type = T.self
     ) -> UnsafeMutablePointer<T> {
         require(T.dtype == tensor.dtype, "writableData: \(T.self) elements of a \(tensor.dtype) tensor")
-        require(tensor.node?.isLeaf ?? true, "writableData: a computed tensor cannot change its values")
-        if !isHeldAlone(&tensor) {
-            let copy = tensor.backend.copy(tensor)
-            copy.node = tensor.node
-            tensor = copy
-        }
+        claim(&tensor, "writableData")
         return tensor.data(T.self)
     }
+
+    /// Copies the variable's tensor if anything else could see it change.
+    private static func claim(_ tensor: inout Tensor, _ operation: StaticString) {
+        require(tensor.node?.isLeaf ?? true, "\(operation): a computed tensor cannot change its values")
+        guard !isHeldAlone(&tensor) else { return }
+        let copy = tensor.backend.copy(tensor)
+        copy.node = tensor.node
+        tensor = copy
+    }
+
+    /// Row `places[i]` of the variable's tensor becomes row i of `rows`; of a place that is named twice, the last one. As
+    /// `writableData`, copies first what anything else could see change.
+    package static func setRows(of tensor: inout Tensor, at places: [Int], to rows: Tensor) {
+        require(
+            rows.shape == [places.count] + tensor.shape.dropFirst() && rows.dtype == tensor.dtype
+                && rows.device == tensor.device,
+            "setRows: \(rows.dtype) \(rows.shape) on \(rows.device) for \(places.count) rows of \(tensor.dtype) \(tensor.shape) on \(tensor.device)"
+        )
+        for place in places {
+            require(place >= 0 && place < tensor.shape[0], "setRows: row \(place) of \(tensor.shape[0])")
+        }
+        claim(&tensor, "setRows")
+        let rows = rows.contiguous()
+        let size = tensor.shape.dropFirst().reduce(tensor.dtype.size, *)
+        for (row, place) in places.enumerated() {
+            (tensor.pointer + place * size).copyMemory(from: rows.pointer + row * size, byteCount: size)
+        }
+    }
+
     /// sum += x without new memory. False, with nothing done, if anyone else could see `sum` change, or if there is no
     /// kernel for its type and device.
     static func addInPlace(_ x: Tensor, to sum: inout Tensor) -> Bool {

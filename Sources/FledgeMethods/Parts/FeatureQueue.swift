@@ -26,15 +26,7 @@ final class FeatureQueue: Module {
         let batch = batch.detached()
         let some = batch.shape[0] > capacity ? batch[(batch.shape[0] - capacity)...] : batch
         let start = Int(next.value.item()), size = some.shape[0]
-        let head = Swift.min(size, capacity - start)
-        vectors.value = noGradient {
-            let all = vectors.value
-            let kept: [Tensor] =
-                head == size
-                ? [all[0..<start], some, all[(start + size)...]]
-                : [some[head...], all[(size - head)..<start], some[0..<head]]
-            return concatenate(kept.filter { $0.shape[0] > 0 })
-        }
+        vectors.setRows(at: (start..<start + size).map { $0 % capacity }, to: some)
         next.value = Tensor([(start + size) % capacity], shape: [])
         filled.value = Tensor([Swift.min(count + size, capacity)], shape: [])
     }

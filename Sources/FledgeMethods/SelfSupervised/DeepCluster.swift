@@ -133,7 +133,7 @@ public struct DeepCluster: Pretraining {
             var logs: [(String, Double)] = []
             if let projection, let centroids {
                 let z = projection(features).l2Normalized(axis: -1)
-                remember(z.split(batch.views.count, axis: 0)[0], of: batch.indices)
+                memory?.setRows(at: batch.indices, to: z.detached().split(batch.views.count, axis: 0)[0])
                 logs.append(("spread", spread(z)))
                 losses = (0..<config.heads).map {
                     centroidLoss(z, centroids: centroids.value[$0], labels: labels[$0], temperature: config.temperature)
@@ -156,16 +156,6 @@ public struct DeepCluster: Pretraining {
             for label in all { sizes[label] += 1 }
             let used = sizes.count { $0 > 0 }
             return Tensor(labels.ints().map { Float(all.count) / Float(used * sizes[$0]) })
-        }
-
-        private func remember(_ z: Tensor, of indices: [Int]) {
-            guard let memory else { return }
-            let (new, width) = (z.detached().floats(), z.shape[1])
-            var values = memory.value.floats()
-            for (row, index) in indices.enumerated() {
-                for j in 0..<width { values[index * width + j] = new[row * width + j] }
-            }
-            memory.value = Tensor(values, shape: memory.shape)
         }
 
         // MARK: Grouping

@@ -132,10 +132,9 @@ final class PredictionMemory: Module {
     /// Z = alpha Z + (1 - alpha) p for these samples, each at most once.
     func remember(_ p: Tensor, of indices: [Int]) {
         noGradient {
-            let places = Tensor(indices), count = average.shape[0]
-            let change = (p.detached() - average.value.indexSelect(axis: 0, indices)) * (1 - momentum)
-            average.value = average.value + change.indexAdd(axis: 0, places, count: count)
-            seen.value = seen.value + Tensor.ones([indices.count, 1]).indexAdd(axis: 0, places, count: count)
+            let old = average.value.indexSelect(axis: 0, indices)
+            average.setRows(at: indices, to: old + (p.detached() - old) * (1 - momentum))
+            seen.setRows(at: indices, to: seen.value.indexSelect(axis: 0, indices) + 1)
         }
     }
 }

@@ -88,6 +88,10 @@ public final class Buffer {
     /// As `Parameter.update`.
     package func update(_ body: (inout Tensor) -> Void) { change(&stored, "Buffer", body) }
 
+    /// Row `places[i]` of the value, along its first axis, becomes row i of `rows`: memories of what was said of each
+    /// sample. Writes in place where nothing else holds the value. Stops when the shapes, types or devices do not fit.
+    public func setRows(at places: [Int], to rows: Tensor) { update { Tensor.setRows(of: &$0, at: places, to: rows) } }
+
     public var shape: [Int] { stored.shape }
 
     func convert(to dtype: DType, device: Device) {
