@@ -12,9 +12,11 @@ import Foundation
 /// One pass over one view for each step makes it the cheapest of the family. The softmax runs over all samples, which
 /// suits some 50,000; the paper estimates it for 1.28 million (`instanceNCE`).
 public struct NPID: Pretraining {
+    /// The paper's temperature is 0.07, for millions of samples; with a higher one, samples that are nearly alike are
+    /// pushed apart less hard, which thousands of a few classes need. A pass visits each sample once: small batches make more steps of it.
     public struct Config: Settings {
-        public var batchSize = 256
-        public var temperature = 0.1
+        public var batchSize = 64
+        public var temperature = 0.2
         public var memoryMomentum = 0.5
         public var projectionSize = 64
         public var views = ViewSettings()
@@ -76,19 +78,18 @@ public struct NPID: Pretraining {
         public func step(_ batches: [String: TrainingBatch], _ context: StepContext) throws -> StepOutput {
             let batch = batches["pictures"]!
             let v = projection(backbone(batch.views[0])).l2Normalized(axis: -1)
-            let own = Tensor(batch.indices)
-            let loss = instanceSoftmax(v, memory: memory.value, own: own, temperature: config.temperature)
-            remember(v, own: own)
+            let loss = instanceSoftmax(
+                v, memory: memory.value, own: Tensor(batch.indices), temperature: config.temperature)
+            remember(v, of: batch.indices)
             return StepOutput(loss, [("spread", spread(v))])
         }
 
         /// m_i <- norm(momentum m_i + (1 - momentum) v).
-        private func remember(_ v: Tensor, own: Tensor) {
-            memory.value = noGradient {
+        private func remember(_ v: Tensor, of own: [Int]) {
+            noGradient {
                 let old = memory.value.indexSelect(axis: 0, own)
-                let new = (old * config.memoryMomentum + v.detached() * (1 - config.memoryMomentum))
-                    .l2Normalized(axis: -1)
-                return memory.value + (new - old).indexAdd(axis: 0, own, count: memory.shape[0])
+                let new = old * config.memoryMomentum + v.detached() * (1 - config.memoryMomentum)
+                memory.setRows(at: own, to: new.l2Normalized(axis: -1))
             }
         }
     }
