@@ -120,11 +120,14 @@
             const float *kept, float *dinput, float *dproduct, float *dh, float *dc, void *scratch), \
         (shape, dy, weight, h, c, kept, dinput, dproduct, dh, dc, scratch)) \
     K(size_t, routing_scratch, (const fk_routing_shape *shape), (shape)) \
-    K(void, routing, (const fk_routing_shape *shape, const float *votes, float *capsules, void *scratch), \
-        (shape, votes, capsules, scratch)) \
+    K(size_t, routing_kept, (const fk_routing_shape *shape), (shape)) \
+    K(void, routing, \
+        (const fk_routing_shape *shape, const float *votes, float *capsules, float *kept, void *scratch), \
+        (shape, votes, capsules, kept, scratch)) \
     K(void, routing_grad, \
-        (const fk_routing_shape *shape, const float *votes, const float *g, float *dvotes, void *scratch), \
-        (shape, votes, g, dvotes, scratch)) \
+        (const fk_routing_shape *shape, const float *votes, const float *kept, const float *g, float *dvotes, \
+            void *scratch), \
+        (shape, votes, kept, g, dvotes, scratch)) \
     K(int, winograd_supported, (const fk_winograd_shape *shape), (shape)) \
     K(size_t, winograd_scratch, (const fk_winograd_shape *shape, fk_winograd_direction direction), \
         (shape, direction)) \

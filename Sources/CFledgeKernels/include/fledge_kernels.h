@@ -300,10 +300,15 @@ typedef struct fk_routing_shape {
 
 /// Bytes of scratch (64-byte aligned) that a call needs with the present instruction set and number of threads.
 size_t fk_routing_scratch(const fk_routing_shape *shape);
-/// Routing by agreement: capsules [samples, outputs, length] of the votes, after one round or more.
-void fk_routing(const fk_routing_shape *shape, const float *votes, float *capsules, void *scratch);
+/// Bytes of what the gradient needs of the rounds, with the present instruction set.
+size_t fk_routing_kept(const fk_routing_shape *shape);
+/// Routing by agreement: capsules [samples, outputs, length] of the votes, after one round or more. `kept` (64-byte
+/// aligned) receives what the gradient needs (NULL: nothing is kept).
+void fk_routing(const fk_routing_shape *shape, const float *votes, float *capsules, float *kept, void *scratch);
 /// The gradient of the votes, in the same order as they, from that of the capsules.
-void fk_routing_grad(const fk_routing_shape *shape, const float *votes, const float *g, float *dvotes, void *scratch);
+void fk_routing_grad(
+    const fk_routing_shape *shape, const float *votes, const float *kept, const float *g, float *dvotes,
+    void *scratch);
 
 // ---- Winograd convolution ------------------------------------------------------------------------------------------
 //

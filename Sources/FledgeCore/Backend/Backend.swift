@@ -91,9 +91,14 @@ protocol Backend: Sendable {
     ) -> RecurrenceGradients
 
     // Capsules, as the function `dynamicRouting` describes them.
-    func dynamicRouting(_ votes: Tensor, rounds: Int, epsilon: Double) -> Tensor
+    /// With what the gradient needs of the rounds, if the backend keeps it and is asked to.
+    func dynamicRouting(
+        _ votes: Tensor, rounds: Int, epsilon: Double, keeps: Bool
+    ) -> (capsules: Tensor, kept: Tensor?)
     /// The gradient of the votes, in their order in memory or contiguous.
-    func dynamicRoutingGradient(_ gradient: Tensor, _ votes: Tensor, rounds: Int, epsilon: Double) -> Tensor
+    func dynamicRoutingGradient(
+        _ gradient: Tensor, _ votes: Tensor, kept: Tensor?, rounds: Int, epsilon: Double
+    ) -> Tensor
 
     // Convolution: x [n, h, w, c], weights [o, c / groups, kh, kw], y [n, oh, ow, o].
     func convolution(_ x: Tensor, _ weight: Tensor, bias: Tensor?, _ p: ConvolutionParameters) -> Tensor

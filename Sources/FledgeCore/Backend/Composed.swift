@@ -123,11 +123,15 @@ extension Backend {
         composedRecurrenceGradient(cell, gradient, values, weight: weight, reversed: reversed)
     }
 
-    func dynamicRouting(_ votes: Tensor, rounds: Int, epsilon: Double) -> Tensor {
-        composedRouting(votes, rounds: rounds, epsilon: epsilon)
+    func dynamicRouting(
+        _ votes: Tensor, rounds: Int, epsilon: Double, keeps: Bool
+    ) -> (capsules: Tensor, kept: Tensor?) {
+        (composedRouting(votes, rounds: rounds, epsilon: epsilon), nil)
     }
 
-    func dynamicRoutingGradient(_ gradient: Tensor, _ votes: Tensor, rounds: Int, epsilon: Double) -> Tensor {
+    func dynamicRoutingGradient(
+        _ gradient: Tensor, _ votes: Tensor, kept: Tensor?, rounds: Int, epsilon: Double
+    ) -> Tensor {
         composedRoutingGradient(gradient, votes, rounds: rounds, epsilon: epsilon)
     }
 }

@@ -3,7 +3,7 @@
 ///
 /// - Parameters:
 ///   - votes: [N, inputs, outputs, length], at least one output. The rounds and their gradient take memory for a sample
-///     only, not for all N.
+///     only; what they keep for the gradient is (rounds - 1) / length of the votes, and little more.
 ///   - rounds: how often the shares of the votes are decided, at least 1; in the first all are equal.
 ///   - epsilon: added to squared lengths under the root, so that a capsule of length 0 has a gradient.
 /// - Returns: [N, outputs, length], each capsule shorter than 1: the longer, the more it is there.
@@ -12,13 +12,17 @@ public func dynamicRouting(_ votes: Tensor, rounds: Int = 3, epsilon: Double = 1
         votes.rank == 4 && votes.shape[2] > 0 && votes.dtype.isFloatingPoint,
         "dynamicRouting: votes are [N, inputs, outputs, length], not \(votes.dtype) of \(votes.shape)")
     require(rounds > 0 && epsilon > 0, "dynamicRouting: \(rounds) rounds, epsilon \(epsilon)")
-    let capsules = noGradient { votes.backend.dynamicRouting(votes, rounds: rounds, epsilon: epsilon) }
-    return record("dynamicRouting", capsules, from: [votes], saving: [votes]) { context in
+    let keeps = Autograd.records([votes])
+    let (capsules, kept) = noGradient {
+        votes.backend.dynamicRouting(votes, rounds: rounds, epsilon: epsilon, keeps: keeps)
+    }
+    return record("dynamicRouting", capsules, from: [votes], saving: [votes] + (kept.map { [$0] } ?? [])) { context in
         let (votes, gradient) = (context.saved[0], context.gradient)
         if Autograd.isRecording {
             return [composedRoutingGradient(gradient, votes, rounds: rounds, epsilon: epsilon)]
         }
-        return [votes.backend.dynamicRoutingGradient(gradient, votes, rounds: rounds, epsilon: epsilon)]
+        let kept = context.saved.count > 1 ? context.saved[1] : nil
+        return [votes.backend.dynamicRoutingGradient(gradient, votes, kept: kept, rounds: rounds, epsilon: epsilon)]
     }
 }
 
