@@ -81,4 +81,38 @@ final class ConvolutionPathTests: XCTestCase {
         XCTAssertFalse(takes([32, 32, 1, 1], ConvolutionParameters()))
         XCTAssertFalse(takes([32, 32, 5, 5], ConvolutionParameters()))
     }
+
+    /// Weights that are not trained are laid out for the kernel once, and anew when somebody wrote to them.
+    func testLaidOutWeightsFollowTheirValues() {
+        func values(_ shape: [Int]) -> Tensor {
+            var random = RandomSource(seed: 12)
+            return .normal(shape, random: &random)
+        }
+        let x = values([1, 5, 5, 16]), shape = [32, 16, 1, 1]
+        func run(_ weight: Tensor) -> Tensor { noGradient { x.convolution2D(weight) } }
+        var weight = values(shape)
+        let trained = weight.detached().requiringGradient()
+        let recorded = x.convolution2D(trained)
+        XCTAssertNil(trained.storage.rearranged, "weights that will change next are not kept")
+        let first = run(weight)
+        XCTAssertEqual(first.floats(), recorded.floats())
+        let copy = weight.storage.rearranged?.copy
+        XCTAssertNotNil(copy, "no kernel of oneDNN takes these weights as they are")
+        XCTAssertEqual(run(weight).floats(), first.floats())
+        XCTAssertTrue(weight.storage.rearranged?.copy === copy)
+        // Seen by `trained` too, the values cannot change where they stand.
+        XCTAssertFalse(Tensor.addInPlace(values(shape), to: &weight))
+        var own = values(shape)
+        _ = run(own)
+        XCTAssertTrue(Tensor.addInPlace(values(shape), to: &own))
+        XCTAssertEqual(run(own).floats(), (first * 2).floats())
+        Tensor.setRows(of: &own, at: Array(0..<32), to: Tensor.zeros(shape))
+        XCTAssertEqual(run(own).abs().max().item(), 0)
+        // Two weights in one block of memory, in turns.
+        let both = stack([weight, weight * 3])
+        for _ in 0..<2 {
+            XCTAssertEqual(run(both[0]).floats(), first.floats())
+            XCTAssertEqual(run(both[1]).floats(), run(weight * 3).floats())
+        }
+    }
 }

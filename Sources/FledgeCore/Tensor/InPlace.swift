@@ -5,9 +5,13 @@ import CFledgeKernels
 
 extension Tensor {
     /// Whether the variable alone sees the tensor and all of its memory, row after row or, if that will do, `byColumns`.
+    /// Who asks means to write: what was made from the present values goes.
     static func isHeldAlone(_ tensor: inout Tensor, byColumns: Bool = false) -> Bool {
-        isKnownUniquelyReferenced(&tensor) && tensor.holdsMemoryAlone
-            && (tensor.isContiguous || byColumns && tensor.isContiguousByColumns)
+        guard isKnownUniquelyReferenced(&tensor), tensor.holdsMemoryAlone,
+            tensor.isContiguous || byColumns && tensor.isContiguousByColumns
+        else { return false }
+        tensor.storage.rearranged = nil
+        return true
     }
 
     /// The elements of `tensor`, row after row, for writing. If anything else (a graph, a snapshot, a view) still holds

@@ -4,6 +4,8 @@
 public final class Storage: @unchecked Sendable {
     let pointer: UnsafeMutableRawPointer
     let byteCount: Int
+    /// The elements in another order, for a kernel that reads them again and again. Whoever writes to the block drops it.
+    @exclusivity(unchecked) var rearranged: Rearranged?
 
     init(byteCount: Int) {
         self.byteCount = byteCount
@@ -14,6 +16,13 @@ public final class Storage: @unchecked Sendable {
     deinit {
         MemoryPool.shared.release(pointer, byteCount)
         Storage.liveCount -= 1
+    }
+
+    /// A copy of the elements from `offset` bytes on in the order that `layout` stands for.
+    struct Rearranged {
+        let layout: AnyObject
+        let offset: Int
+        let copy: Storage
     }
 
     /// How many blocks are alive: what leak tests watch. Exact while the engine's thread is the only one to make tensors.

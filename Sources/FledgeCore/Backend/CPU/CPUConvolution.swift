@@ -39,10 +39,12 @@ extension CPUBackend {
             return y
         }
         let shapes = geometry(x.shape, weight.shape, p)
+        // Weights that are not being trained will come again as they are.
+        let stays = !(Autograd.isRecording && weight.node != nil)
         direct {
             OneDNN.convolutionForward(
                 shapes, source: x.pointer, weights: weight.pointer, bias: bias?.data(), destination: y.pointer,
-                types: $0)
+                keeping: stays ? weight.storage : nil, types: $0)
         }
         return y
     }

@@ -35,17 +35,20 @@ extension OneDNN {
 
     /// destination [N, OH, OW, O] = source [N, H, W, I] * weights [O, I/groups, KH, KW] (+ bias [O]).
     ///
+    /// - Parameter storage: holds the weights and, from now on, also the copy of them in the primitive's layout, if that is
+    ///   another: for weights that come again.
     /// - Returns: false, with nothing done, where bfloat16 was asked for and the processor lacks it. Float32 always
     ///   works.
     @discardableResult
     static func convolutionForward(
         _ geometry: Convolution, source: UnsafeRawPointer, weights: UnsafeRawPointer, bias: UnsafePointer<Float>? = nil,
-        destination: UnsafeMutableRawPointer, types: ConvolutionTypes = ConvolutionTypes()
+        destination: UnsafeMutableRawPointer, keeping storage: Storage? = nil,
+        types: ConvolutionTypes = ConvolutionTypes()
     ) -> Bool {
         run(
             geometry, .forward, types, UnsafeMutableRawPointer(mutating: source),
             UnsafeMutableRawPointer(mutating: weights), destination,
-            bias: bias.map { UnsafeMutableRawPointer(mutating: $0) })
+            bias: bias.map { UnsafeMutableRawPointer(mutating: $0) }, keeping: storage)
     }
 
     /// The gradient with respect to the source: sourceGradient [N, H, W, I] from destinationGradient [N, OH, OW, O].
@@ -94,12 +97,12 @@ extension OneDNN {
     private static func run(
         _ geometry: Convolution, _ direction: ConvolutionDirection, _ types: ConvolutionTypes,
         _ source: UnsafeMutableRawPointer, _ weights: UnsafeMutableRawPointer, _ destination: UnsafeMutableRawPointer,
-        bias: UnsafeMutableRawPointer?
+        bias: UnsafeMutableRawPointer?, keeping storage: Storage? = nil
     ) -> Bool {
         EngineThread.precondition("convolution")
         let key = ConvolutionKey(geometry: geometry, direction: direction, types: types, hasBias: bias != nil)
         guard let plan = convolutions.plan(key, make: { ConvolutionPlan(key) }) else { return false }
-        plan.run(source, weights, destination, bias: bias)
+        plan.run(source, weights, destination, bias: bias, keeping: storage)
         return true
     }
 
@@ -109,6 +112,10 @@ extension OneDNN {
     final class ConvolutionPlan {
         let primitive: Primitive
         private let source: Bridge, weights: Bridge, destination: Bridge
+        /// Stands for the primitive's layout of the weights.
+        private let layout = Layout()
+
+        private final class Layout {}
 
         /// One operand: which copy stands between the caller and the primitive, and how large the buffer for it is.
         private struct Bridge {
@@ -130,6 +137,21 @@ extension OneDNN {
                 let buffer = MemoryPool.shared.allocateOrStop(bytes)
                 if !isResult { copy(reorder, from: pointer, to: buffer) }
                 return buffer
+            }
+
+            /// As `open`, of an input whose copy `storage` holds beyond the call; nil where no copy is needed.
+            func open(
+                _ pointer: UnsafeMutableRawPointer, keeping storage: Storage, _ layout: Layout
+            ) -> UnsafeMutableRawPointer? {
+                guard let reorder else { return nil }
+                let offset = pointer - storage.pointer
+                if let made = storage.rearranged, made.layout === layout, made.offset == offset {
+                    return made.copy.pointer
+                }
+                let made = Storage(byteCount: bytes)
+                copy(reorder, from: pointer, to: made.pointer)
+                storage.rearranged = Storage.Rearranged(layout: layout, offset: offset, copy: made)
+                return made.pointer
             }
 
             func close(_ pointer: UnsafeMutableRawPointer, _ buffer: UnsafeMutableRawPointer) {
@@ -182,10 +204,11 @@ extension OneDNN {
 
         func run(
             _ source: UnsafeMutableRawPointer, _ weights: UnsafeMutableRawPointer,
-            _ destination: UnsafeMutableRawPointer, bias: UnsafeMutableRawPointer?
+            _ destination: UnsafeMutableRawPointer, bias: UnsafeMutableRawPointer?, keeping storage: Storage?
         ) {
             let sourceBuffer = self.source.open(source)
-            let weightsBuffer = self.weights.open(weights)
+            let kept = storage.flatMap { self.weights.open(weights, keeping: $0, layout) }
+            let weightsBuffer = kept ?? self.weights.open(weights)
             let destinationBuffer = self.destination.open(destination)
             primitive.set(0, sourceBuffer)
             primitive.set(1, weightsBuffer)
@@ -193,7 +216,7 @@ extension OneDNN {
             if let bias { primitive.set(3, bias) }
             primitive.execute()
             self.destination.close(destination, destinationBuffer)
-            self.weights.close(weights, weightsBuffer)
+            if kept == nil { self.weights.close(weights, weightsBuffer) }
             self.source.close(source, sourceBuffer)
         }
     }
