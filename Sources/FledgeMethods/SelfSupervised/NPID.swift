@@ -13,7 +13,8 @@ import Foundation
 /// suits some 50,000; the paper estimates it for 1.28 million (`instanceNCE`).
 public struct NPID: Pretraining {
     /// The paper's temperature is 0.07, for millions of samples; with a higher one, samples that are nearly alike are
-    /// pushed apart less hard, which thousands of a few classes need. A pass visits each sample once: small batches make more steps of it.
+    /// pushed apart less hard, which thousands of a few classes need. A pass visits each sample once: small batches make
+    /// more steps of it.
     public struct Config: Settings {
         public var batchSize = 64
         public var temperature = 0.2
