@@ -178,6 +178,25 @@ final class InstanceLearningTests: XCTestCase {
         XCTAssertEqual(whole.result.warnings, [])
     }
 
+    /// Told from some places that are drawn, a vector learns nearly as much as from all.
+    func testNPIDEstimates() throws {
+        var config = NPID.Config()
+        config.batchSize = 128
+        config.negatives = 256
+        config.training.steps = 200
+        let some = try learn(NPID(config))
+        XCTAssertGreaterThan(some.accuracy, try untrained() + 0.025)
+        XCTAssertEqual(some.result.warnings, [])
+        let learned = try XCTUnwrap(some.result.metrics["loss_learned"])
+        XCTAssertTrue(learned > 0.02 && learned < 1, "\(learned)")
+        let mixed = try learn(NPID(config)) { batch, random in
+            let order = random.permutation(batch.indices.count)
+            return TrainingBatch(
+                views: batch.views, labels: batch.labels, indices: order.map { batch.indices[$0] })
+        }
+        XCTAssertLessThan(mixed, some.accuracy - 0.02)
+    }
+
     /// A sample's place in the memory moves half of the way to what the network said of it, the others stay.
     func testNPIDRemembers() throws {
         let context = try Digits.context(perClass: 2, samples: 100)

@@ -67,8 +67,14 @@ final class ResumeTests: XCTestCase {
             "training.checkpoints.steps=2", "training.checkpoints.minutes=0", "training.warmup=0.2", "threshold=0.1",
             "training.validationInterval=3",
         ]
-        for entry in Methods.all {
-            let name = entry.info.name
+        // Options that keep something of their own from step to step.
+        let options = [
+            ("fixmatch", "flexibleThresholds=true"), ("npid", "negatives=8"), ("deepcluster", "reinitializedHead=true"),
+        ]
+        let all = Methods.all.map { ($0, [String]()) }
+        for (entry, chosen) in try all + options.map({ (try Methods.entry(named: $0), [$1]) }) {
+            let name = ([entry.info.name] + chosen).joined(separator: " ")
+            let settings = settings + chosen
             let whole = try Trial(entry, settings)
             let total = Countdown(.max)
             let bytes = try whole.run(.new, workers: 0) { _ in try total.tick() }

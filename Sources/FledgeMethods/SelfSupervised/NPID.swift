@@ -10,7 +10,7 @@ import Foundation
 /// instance discrimination").
 ///
 /// One pass over one view for each step makes it the cheapest of the family. The softmax runs over all samples, which
-/// suits some 50,000; the paper estimates it for 1.28 million (`instanceNCE`).
+/// suits up to some 100,000; for more there is the paper's noise-contrastive estimation, over some that are drawn.
 public struct NPID: Pretraining {
     /// The paper's temperature is 0.07, for millions of samples; with a higher one, samples that are nearly alike are
     /// pushed apart less hard, which thousands of a few classes need. A pass visits each sample once: small batches make
@@ -20,6 +20,7 @@ public struct NPID: Pretraining {
         public var temperature = 0.2
         public var memoryMomentum = 0.5
         public var projectionSize = 64
+        public var negatives = 0
         public var views = ViewSettings()
         public var training = TrainingSettings.pretraining
 
@@ -32,11 +33,13 @@ public struct NPID: Pretraining {
             "temperature": "divides the similarities; lower looks harder at near misses",
             "memoryMomentum": "share of itself that a sample's memory keeps when the sample comes by",
             "projectionSize": "length of the vectors that are remembered",
+            "negatives":
+                "how many places of the memory each vector is told from, drawn at each step (noise-contrastive estimation; the paper's m, 4096 for 1.28 million samples); 0: from all (softmax)",
         ]
 
         public static let ranges: [String: SettingRange] = [
             "batchSize": .within(2...65536), "temperature": .within(0.001...1000), "memoryMomentum": .within(0..<1),
-            "projectionSize": .within(1...65536),
+            "projectionSize": .within(1...65536), "negatives": .within(0...1_048_576),
         ]
     }
 
@@ -57,6 +60,8 @@ public struct NPID: Pretraining {
         let projection: Sequential
         /// [N, D], rows of length 1, one for each sample.
         let memory: Buffer
+        /// ln Z of noise-contrastive estimation, fixed by the first batch; 0 before.
+        private let logNormalizer: Buffer?
         public let feeds: [Feed]
         public let ruler: LossRuler?
         private let config: Config
@@ -72,17 +77,41 @@ public struct NPID: Pretraining {
             memory = Buffer(Tensor.normal([samples, config.projectionSize], random: &random).l2Normalized(axis: -1))
             let view = context.randomView(config.views)
             feeds = [Feed("pictures", from: .everything, batchSize: config.batchSize, views: [view])]
-            ruler = .contrastive(
-                others: samples - 1, width: config.projectionSize, temperature: config.temperature, formula: "ln n")
+            logNormalizer = config.negatives > 0 ? Buffer(.zeros([])) : nil
+            ruler =
+                config.negatives > 0
+                ? .noiseContrastive(
+                    negatives: config.negatives, width: config.projectionSize, temperature: config.temperature)
+                : .contrastive(
+                    others: samples - 1, width: config.projectionSize, temperature: config.temperature, formula: "ln n")
         }
 
         public func step(_ batches: [String: TrainingBatch], _ context: StepContext) throws -> StepOutput {
             let batch = batches["pictures"]!
             let v = projection(backbone(batch.views[0])).l2Normalized(axis: -1)
-            let loss = instanceSoftmax(
-                v, memory: memory.value, own: Tensor(batch.indices), temperature: config.temperature)
+            let own = Tensor(batch.indices)
+            let loss =
+                logNormalizer.map { estimate(v, own, normalizer: $0, context.random.stream("negatives")) }
+                ?? instanceSoftmax(v, memory: memory.value, own: own, temperature: config.temperature)
             remember(v, of: batch.indices)
             return StepOutput(loss, [("spread", spread(v))])
+        }
+
+        /// Noise-contrastive estimation with places drawn for each vector, and Z as it was in the first batch.
+        private func estimate(_ v: Tensor, _ own: Tensor, normalizer: Buffer, _ random: RandomSource) -> Tensor {
+            var random = random
+            let (batch, count) = (v.shape[0], memory.shape[0])
+            let drawn = (0..<batch * config.negatives).map { _ in random.integer(below: count) }
+            let negatives = Tensor(drawn, shape: [batch, config.negatives])
+            if normalizer.value.item() == 0 {
+                normalizer.value = noGradient {
+                    instanceLogNormalizer(
+                        v, memory: memory.value, own: own, negatives: negatives, temperature: config.temperature)
+                }
+            }
+            return instanceNCE(
+                v, memory: memory.value, own: own, negatives: negatives, logNormalizer: normalizer.value.item(),
+                temperature: config.temperature)
         }
 
         /// m_i <- norm(momentum m_i + (1 - momentum) v).

@@ -137,6 +137,16 @@ public struct LossRuler: Sendable {
         return LossRuler(uninformative: scale * log(Double(1 + others)), floor: scale * log1p(rest), formula: formula)
     }
 
+    /// The same of noise-contrastive estimation with `negatives` draws, whose best guess without a partner in sight is
+    /// that each of the 1 + K is the own one with probability 1 / (1 + K).
+    static func noiseContrastive(negatives: Int, width: Int, temperature: Double) -> LossRuler {
+        let formula = "(1 + K) ln(1 + K) - K ln K"
+        let chosen = contrastive(others: negatives, width: width, temperature: temperature, formula: formula)
+        // The draws are told from the data by ln(1 + 1/K) each, however well the partner is found.
+        let draws = Double(negatives) * log1p(1 / Double(negatives))
+        return LossRuler(uninformative: chosen.uninformative + draws, floor: chosen.floor + draws, formula: formula)
+    }
+
     /// 0 at the uninformative value, 1 at the floor.
     public func learned(_ loss: Double) -> Double { (uninformative - loss) / (uninformative - floor) }
 }
