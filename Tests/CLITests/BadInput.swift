@@ -170,7 +170,7 @@ struct BadInput {
             BadInput("a number of labels that is none", 2, says: "'many'") { _ in
                 ["learn", "digits", "--labels-per-class", "many"]
             },
-            BadInput("a missing option", 2, says: "--labels-per-class") { _ in ["learn", "digits"] },
+            BadInput("a missing option", 2, says: "--data") { _ in ["train", "fixmatch"] },
             BadInput("unknown option", 2, says: "Did you mean '--seed'?") { _ in
                 ["learn", "digits", "--labels-per-class", "1", "--sede", "3"]
             },

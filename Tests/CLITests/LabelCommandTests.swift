@@ -101,11 +101,19 @@ final class LabelCommandTests: XCTestCase {
         XCTAssertEqual(report["class_names"] as? [String], ["bright", "dark"])
         XCTAssertEqual(report["test_samples"] as? Int, 4)
         XCTAssertEqual(try XCTUnwrap(report["accuracy"] as? Double), 1)
+        // More labels of one class than of the other: all are used, less those that are measured with.
+        let some = rows.dropFirst().sorted { ($0.hasSuffix("dark") ? 1 : 0) < ($1.hasSuffix("dark") ? 1 : 0) }
+        try folder.write("some.csv", (["file,label"] + some.prefix(9)).joined(separator: "\n"))
         let learned = try CommandLineTool.run(
-            "learn", data, "--labels", csv, "--labels-per-class", "2", "--hold-out", "0.34", "--out",
+            "learn", data, "--labels", folder.path + "/some.csv", "--hold-out", "0.34", "--out",
             folder.path + "/learn", "--json", "--set", "supervised.training.steps=4", "--set",
             "pretraining.training.steps=4", "--set", "learning.training.steps=4")
         XCTAssertEqual(learned.status, 0, learned.error)
+        let lesson = try learned.json()
+        XCTAssertEqual(lesson["labels"] as? Int, 6)
+        XCTAssertEqual(lesson["test_samples"] as? Int, 3)
+        let interval = try XCTUnwrap(lesson["accuracy_interval"] as? [Double])
+        XCTAssertGreaterThan(interval[1] - interval[0], 0.5, "three samples tell little")
     }
 
     /// A table: rows with an empty cell are asked about, those with a class count as known.

@@ -15,6 +15,22 @@ final class MetricsTests: XCTestCase {
         XCTAssertEqual(Metrics.topK(scores: scores, classes: 3, labels: labels, k: 3), 1)
     }
 
+    func testInterval() {
+        // The ends are the shares from which what was counted is 1.96 deviations away: (p - share)^2 = z^2 p (1 - p) / n.
+        for (share, count) in [(0.8, 10), (0.5, 1000), (0.999, 1000), (0.3, 1)] {
+            let ends = Metrics.interval(of: share, count: count)
+            XCTAssertTrue(ends[0] < share && share < ends[1])
+            for p in ends {
+                XCTAssertEqual(pow((p - share) / 1.959964, 2), p * (1 - p) / Double(count), accuracy: 1e-12)
+            }
+        }
+        XCTAssertEqual(Metrics.interval(of: 0.8, count: 10)[0], 0.4902, accuracy: 1e-4)
+        XCTAssertEqual(Metrics.interval(of: 1, count: 10)[0], 10 / (10 + 1.959964 * 1.959964), accuracy: 1e-12)
+        XCTAssertEqual(Metrics.interval(of: 1, count: 10)[1], 1, accuracy: 1e-12)
+        XCTAssertEqual(Metrics.interval(of: 0, count: 10)[0], 0)
+        XCTAssertEqual(Metrics.interval(of: .nan, count: 0), [0, 1])
+    }
+
     func testTopOneAgreesWithPredictionsWhenScoresAreTied() {
         let scores: [Float] = [1, 1, 1, 0, 2, 2, .nan, 1, 1]
         XCTAssertEqual(Metrics.predictions(scores: scores, classes: 3), [0, 1, 1])

@@ -160,7 +160,6 @@ struct ActiveCommand: ParsableCommand {
         try output.print("curves: \(folder.path)/curves.csv; report: \(folder.path)/report.html")
     }
 
-    private func percent(_ share: Double) -> String { String(format: "%.1f %%", share * 100) }
 
     private func report(
         _ points: [ActiveSimulation.Point], _ strategies: [QueryStrategy], _ opened: OpenedData, _ path: String,

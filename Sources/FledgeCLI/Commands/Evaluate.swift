@@ -75,6 +75,8 @@ struct Evaluate: ParsableCommand {
         var probe: String
         /// Of the run, with the most labels; the baselines likewise.
         var accuracy: Double
+        /// Of the run's own answers; null with a probe.
+        var accuracy_interval: [Double]?
         var labels: Int
         var test_samples: Int
         var seed: Int
@@ -125,7 +127,7 @@ struct Evaluate: ParsableCommand {
             let k = row.k.map { ", k \($0)" } ?? ""
             let name = names[row.features]! + k
             let deviation = row.accuracy.deviation.map { String(format: " ± %.1f", $0 * 100) } ?? ""
-            let cell = String(format: "%.1f %%", row.accuracy.mean * 100) + deviation
+            let cell = percent(row.accuracy.mean) + deviation
             if let index = lines.firstIndex(where: { $0.name == name }) {
                 lines[index].cells[row.labelsPerClass] = cell
             } else {
@@ -156,13 +158,15 @@ struct Evaluate: ParsableCommand {
         let predicted = Metrics.predictions(
             scores: try model.probabilities(of: test), classes: model.classNames.count)
         let accuracy = Metrics.accuracy(predicted: predicted, labels: labels)
+        let interval = Metrics.interval(of: accuracy, count: test.count)
         if output.json {
             return try output.print(
                 json: Result(
-                    run: reference, data: source.data, probe: "none", accuracy: accuracy, labels: 0,
-                    test_samples: test.count, seed: seed, baselines: [:], rows: []))
+                    run: reference, data: source.data, probe: "none", accuracy: accuracy, accuracy_interval: interval,
+                    labels: 0, test_samples: test.count, seed: seed, baselines: [:], rows: []))
         }
-        try output.print(String(format: "accuracy %.1f %%", accuracy * 100))
+        try output.print(
+            "accuracy on \(test.count) test samples (95 % interval): \(percent(accuracy, interval: interval))")
     }
 }
 

@@ -2,16 +2,16 @@ import ArgumentParser
 import Fledge
 import Foundation
 
-/// `fledge learn DATA --labels-per-class K`
+/// `fledge learn DATA`
 struct LearnCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "learn",
         abstract: "Learn a classifier from all samples and few labels, and measure it honestly.",
         discussion: """
-            Keeps so many labels of each class of the training split and hides the rest, pretrains without labels, \
-            learns from labelled and unlabelled samples together, and measures once on the test split. Beside the \
-            result stand a linear classifier on raw values, one on an untrained network, and the same network trained \
-            on the labels alone.
+            Pretrains without labels, learns from labelled and unlabelled samples together, and measures once on the \
+            test split. Beside the result stand a linear classifier on raw values, one on an untrained network, and \
+            the same network trained on the labels alone. With --labels-per-class it keeps so many labels of each \
+            class of the training split and hides the rest.
 
             DATA is a folder or file whose form is detected (`fledge data inspect` says how), or the bundled `digits`.
             """)
@@ -21,8 +21,8 @@ struct LearnCommand: ParsableCommand {
 
     @OptionGroup var reading: ReadingOptions
 
-    @Option(help: "How many labels of each class to use.")
-    var labelsPerClass: Int
+    @Option(help: "How many labels of each class to use. Default: all there are.")
+    var labelsPerClass: Int?
 
     @Option(help: "Decides which labels, starting weights, order and augmentation.")
     var seed = 0
@@ -46,7 +46,7 @@ struct LearnCommand: ParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func validate() throws {
-        if labelsPerClass < 1 { throw ValidationError("--labels-per-class must be 1 or more") }
+        if let labelsPerClass, labelsPerClass < 1 { throw ValidationError("--labels-per-class must be 1 or more") }
         if seed < 0 { throw ValidationError("--seed must be 0 or more") }
         if let minutes, !(minutes > 0 && minutes.isFinite) { throw ValidationError("--minutes must be more than 0") }
     }
@@ -54,7 +54,7 @@ struct LearnCommand: ParsableCommand {
     func run() throws {
         var resolved = LearnSettings()
         if let settings { resolved = try resolved.applying(learnSettingsOf: settings) }
-        resolved.labelsPerClass = labelsPerClass
+        if let labelsPerClass { resolved.labelsPerClass = labelsPerClass }
         resolved.seed = seed
         if let minutes { resolved.minutes = minutes }
         resolved = try resolved.applying(overrides)

@@ -104,7 +104,6 @@ extension DataCommand {
             if suspects.count > 20 { try output.print("and \(suspects.count - 20) more; --out FILE.csv writes all") }
         }
 
-        private func percent(_ share: Double) -> String { String(format: "%.1f %%", share * 100) }
 
         private func table(_ suspects: [Suspect]) -> String {
             func cell(_ text: String) -> String {

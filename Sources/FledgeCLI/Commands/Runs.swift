@@ -217,7 +217,6 @@ struct RunsCommand: ParsableCommand {
     }
 }
 
-private func percent(_ value: Double?) -> String { value.map { String(format: "%.1f %%", $0 * 100) } ?? "-" }
 
 private func rounded(_ value: Double) -> String {
     value == value.rounded() && abs(value) < 1e9 ? String(Int(value)) : String(format: "%.4g", value)

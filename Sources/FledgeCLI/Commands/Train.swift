@@ -114,7 +114,7 @@ struct Train: ParsableCommand {
         table.rows = profiler.rows.map { row in
             [
                 row.part, row.operation ?? "all of it", String(format: "%.0f", row.calls),
-                String(format: "%.2f", row.milliseconds), String(format: "%.1f %%", row.share * 100),
+                String(format: "%.2f", row.milliseconds), percent(row.share),
                 String(format: "%.1f", row.mebibytes),
             ]
         }

@@ -34,18 +34,19 @@ struct LearnRun: Settings {
     }
 
     func summary(_ report: Report, _ path: String) -> String {
-        func percent(_ value: Double?) -> String { value.map { String(format: "%5.1f %%", $0 * 100) } ?? "-" }
         let rows = [
-            ("learned from all samples and \(report.labels ?? 0) labels", report.accuracy),
-            ("the same network, the same labels only", report.baselines["supervised"]),
-            ("linear classifier on raw values", report.baselines["raw_pixels_linear"]),
-            ("linear classifier on the untrained network", report.baselines["untrained_linear"]),
+            ("learned from all samples and \(report.labels ?? 0) labels", report.accuracy, report.accuracyInterval),
+            ("the same network, the same labels only", report.baselines["supervised"], nil),
+            ("linear classifier on raw values", report.baselines["raw_pixels_linear"], nil),
+            ("linear classifier on the untrained network", report.baselines["untrained_linear"], nil),
         ]
         let width = rows.map(\.0.count).max()!
         return """
 
-            accuracy on \(report.testSamples ?? 0) test samples, touched once:
-            \(rows.map { "  " + $0.0.padding(toLength: width, withPad: " ", startingAt: 0) + "  " + percent($0.1) }.joined(separator: "\n"))
+            accuracy on \(report.testSamples ?? 0) test samples, touched once (95 % interval):
+            \(rows.map {
+                "  " + $0.padding(toLength: width, withPad: " ", startingAt: 0) + "  " + percent($1, interval: $2)
+            }.joined(separator: "\n"))
 
             took \(Int(report.seconds.rounded())) s; report: \(path)/report.html
             """

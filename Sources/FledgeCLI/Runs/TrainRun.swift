@@ -44,12 +44,7 @@ struct TrainRun: Settings {
         var run = self
         let opened = try reading.open(data, seed: seed)
         output.tell("\(data): \(opened.reason)")
-        let labelled: [Int]
-        if let labelsPerClass {
-            labelled = try opened.train.labelledSplit(perClass: labelsPerClass, seed: UInt64(seed)).labelled
-        } else {
-            labelled = opened.train.labels.indices.filter { opened.train.labels[$0] != nil }
-        }
+        let labelled = try opened.train.labelledSplit(perClass: labelsPerClass, seed: UInt64(seed)).labelled
         if info.needs.contains(.labels), labelled.isEmpty { throw MethodError.needsLabels(method) }
         let input = try InputSpec(measuring: opened.train, size: imageSize)
         let (modelName, backbone) = try NetworkOptions.make(
@@ -116,7 +111,8 @@ struct TrainRun: Settings {
     func summary(_ report: Report, _ path: String) -> String {
         let result =
             report.accuracy.map {
-                String(format: "accuracy on %d test samples: %.1f %%", report.testSamples ?? 0, $0 * 100)
+                "accuracy on \(report.testSamples ?? 0) test samples (95 % interval): "
+                    + percent($0, interval: report.accuracyInterval)
             } ?? "trained; `fledge evaluate \(path) --data \(data) --probe linear` measures the features"
         let found = report.recipe.map { "\($0.name): \($0.value) (\($0.why))\n" }.joined()
         return "\(found)\(result)\ntook \(Int(report.seconds.rounded())) s; report: \(path)/report.html"

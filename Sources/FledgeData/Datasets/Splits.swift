@@ -9,9 +9,10 @@ public struct LabelledSplit: Equatable, Sendable {
 }
 
 extension Dataset {
-    /// Keeps `perClass` labels of every class, drawn at random and the same for the same seed. Throws when a class has
-    /// fewer, or when the data has no labels.
-    public func labelledSplit(perClass: Int, seed: UInt64) throws -> LabelledSplit {
+    /// Keeps `perClass` labels of every class, drawn at random and the same for the same seed, or with nil all that there
+    /// are. Throws when a class has fewer, or when some are wanted and the data has no labels.
+    public func labelledSplit(perClass: Int?, seed: UInt64) throws -> LabelledSplit {
+        guard let perClass else { return split(keeping: labels.indices.filter { labels[$0] != nil }) }
         guard perClass > 0 else { fatalError("labelledSplit: perClass is \(perClass) and must be positive") }
         guard !classNames.isEmpty else { throw DataError.noLabels(path: "the training split") }
         let random = RandomSource(seed: seed).stream("labels")

@@ -35,8 +35,9 @@ public struct Learn {
         let recipe = try Recipe(settings, data.train)
         if !folder.hasSettings { try folder.writeSettings(settings) }
         try folder.writeQuarantine(data.damaged)
+        let given = settings.labelsPerClass.map { "\($0) labels per class" } ?? "\(split.labelled.count) labels"
         var report = Report(
-            title: "Learning \(data.source) from \(settings.labelsPerClass) labels per class", data: data.source,
+            title: "Learning \(data.source) from \(given)", data: data.source,
             run: folder.path, classNames: data.classNames, seed: settings.seed)
         func choose(_ choice: Report.Choice) {
             report.recipe.append(choice)

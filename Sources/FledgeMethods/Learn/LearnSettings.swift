@@ -5,7 +5,7 @@ public struct LearnSettings: Settings {
     public enum Choice: String, Codable, Sendable, CaseIterable { case auto, yes, no }
     public enum Subject: String, Codable, Sendable, CaseIterable { case auto, things, signs, other }
 
-    public var labelsPerClass = 10
+    public var labelsPerClass: Int?
     public var seed = 0
     public var minutes = 0.0
     public var model = "auto"
@@ -31,7 +31,7 @@ public struct LearnSettings: Settings {
     }
 
     public static let meanings = [
-        "labelsPerClass": "how many labels of each class of the training split are used",
+        "labelsPerClass": "how many labels of each class of the training split are used; none means all that there are",
         "seed": "decides which labels, the starting weights, the order of the data and the augmentation",
         "minutes":
             "time for all training together; 0 takes the steps that suit the data. Results then depend on the machine's speed",

@@ -74,7 +74,7 @@ struct Recipe {
         // Steps for pictures of 28 x 28 pixels and below; larger ones cost more, and get fewer.
         let share = pow(28 / max(28, Double(input.size)), 1.5)
         func steps(_ count: Double) -> Int { Int((count * share).rounded()) }
-        let labels = settings.labelsPerClass * dataset.classNames.count
+        let labels = settings.labelsPerClass.map { $0 * dataset.classNames.count } ?? dataset.labelledCount
         var supervised = settings.supervised
         supervised.batchSize = min(supervised.batchSize, max(labels, 8))
         if supervised.training.steps == 0 { supervised.training.steps = steps(600) }

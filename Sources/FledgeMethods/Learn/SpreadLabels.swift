@@ -23,9 +23,10 @@ struct SpreadLabels {
     /// At most so many samples take part, since the search for neighbours grows with the square.
     static let limit = 20_000
 
-    /// nil when spreading is not good enough here.
+    /// nil when spreading is not good enough here, or has nowhere to go.
     init?(_ context: LearningContext) throws {
         let training = context.data
+        guard training.labelled.count < min(training.dataset.count, Self.limit) else { return nil }
         classes = context.classes
         let isKnown = Set(training.labelled)
         var random = context.random("spreading")

@@ -8,6 +8,18 @@ public enum Metrics {
         return Double(hits) / Double(labels.count)
     }
 
+    /// Where a share that was counted in some samples lies in all samples of their kind, 19 times of 20: the score interval
+    /// of Wilson (1927, "Probable inference, the law of succession, and statistical inference").
+    /// - Parameter count: how many samples; none know nothing, 0...1.
+    /// - Returns: the lower and the upper end.
+    public static func interval(of share: Double, count: Int) -> [Double] {
+        guard count > 0 else { return [0, 1] }
+        let (n, z) = (Double(count), 1.959964)
+        let middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+        let half = z * (share * (1 - share) / n + z * z / (4 * n * n)).squareRoot() / (1 + z * z / n)
+        return [max(0, middle - half), min(1, middle + half)]
+    }
+
     /// The share of samples whose true class is among the `k` classes with the highest scores. Of equal scores the
     /// lower class number comes first, as in `predictions`; a NaN comes last.
     public static func topK(scores: [Float], classes: Int, labels: [Int], k: Int) -> Double {

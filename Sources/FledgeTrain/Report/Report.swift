@@ -13,6 +13,8 @@ public struct Report: Encodable, Sendable {
 
     /// On the test split, touched once.
     public var accuracy: Double?
+    /// The ends of its 95 % interval, which is wide where few samples were measured on.
+    public var accuracyInterval: [Double]?
     /// How many labels were used in all.
     public var labels: Int?
     public var labelsPerClass: Int?
@@ -72,6 +74,7 @@ public struct Report: Encodable, Sendable {
         case title, data, run, accuracy, labels, classes, seed, seconds, baselines, recipe, warnings, changes, damaged
         case metrics
         case confusion, calibration, curves, settings, environment
+        case accuracyInterval = "accuracy_interval"
         case labelsPerClass = "labels_per_class"
         case classNames = "class_names"
         case trainSamples = "train_samples"
@@ -89,6 +92,7 @@ public struct Report: Encodable, Sendable {
         self.confusion = confusion
         self.calibration = calibration
         accuracy = confusion.accuracy
+        accuracyInterval = Metrics.interval(of: confusion.accuracy, count: labels.count)
         perClass = confusion.perClass
         testSamples = labels.count
         metrics["macro_f1"] = confusion.macroF1

@@ -38,9 +38,12 @@ public struct ReportPage {
         let items =
             facts.map { "<li><b>\(Markup.escape($0.0))</b> \($0.1)</li>" }.joined()
             + "<li>seed <b>\(report.seed)</b></li>"
+        let range = report.accuracyInterval.map {
+            "; of all samples of their kind \(Markup.percent($0[0])) to \(Markup.percent($0[1])), 19 times of 20"
+        }
         let headline = report.accuracy.map {
             "<p class=\"headline\"><strong>\(Markup.percent($0))</strong> "
-                + "<span>of the test samples are right</span></p>"
+                + "<span>of the test samples are right\(range ?? "")</span></p>"
         }
         return
             "<header><p class=\"brand\">Fledge · \(Markup.escape(report.data))</p>"
