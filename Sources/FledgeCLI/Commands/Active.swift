@@ -160,7 +160,6 @@ struct ActiveCommand: ParsableCommand {
         try output.print("curves: \(folder.path)/curves.csv; report: \(folder.path)/report.html")
     }
 
-
     private func report(
         _ points: [ActiveSimulation.Point], _ strategies: [QueryStrategy], _ opened: OpenedData, _ path: String,
         seconds: Double, _ folder: RunFolder

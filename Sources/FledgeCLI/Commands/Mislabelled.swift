@@ -104,7 +104,6 @@ extension DataCommand {
             if suspects.count > 20 { try output.print("and \(suspects.count - 20) more; --out FILE.csv writes all") }
         }
 
-
         private func table(_ suspects: [Suspect]) -> String {
             func cell(_ text: String) -> String {
                 text.contains(where: { ",\"\n\r".contains($0) })

@@ -217,7 +217,6 @@ struct RunsCommand: ParsableCommand {
     }
 }
 
-
 private func rounded(_ value: Double) -> String {
     value == value.rounded() && abs(value) < 1e9 ? String(Int(value)) : String(format: "%.4g", value)
 }
