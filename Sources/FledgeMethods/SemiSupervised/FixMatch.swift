@@ -112,7 +112,9 @@ public struct FixMatch: SemiSupervisedMethod {
         /// Views that are no rougher than the gentle ones lower no confidence, and then there is nothing to learn; unless
         /// labels were guessed for all before, which make the network sure of itself on either.
         public func remarks(_ trainer: Trainer, _ context: LearningContext) -> [String] {
-            guard context.given == nil, let lost = trainer.mean("roughness"), lost < FixMatch.leastRoughness else { return [] }
+            guard context.given == nil, let lost = trainer.mean("roughness"), lost < FixMatch.leastRoughness else {
+                return []
+            }
             return ["rough views are as easy as gentle ones, and teach little: raise magnitude or cutout"]
         }
 
