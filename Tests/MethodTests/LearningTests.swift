@@ -239,6 +239,19 @@ final class LearningTests: XCTestCase {
     }
 
     /// Thin shares become as sure as they are said to be right, and stay what they were.
+    /// A result is doubted where a simple way did as well, or where few samples decide.
+    func testDoubts() {
+        func doubts(right: Int, supervised: Int, pixels: Int, of count: Int) -> String {
+            func answers(_ right: Int) -> [Int] { (0..<count).map { $0 < right ? 1 : 0 } }
+            let baselines = ["supervised": answers(supervised), "raw_pixels_linear": answers(pixels)]
+            return Learn.doubts(answers(right), beside: baselines, labels: answers(count)).joined()
+        }
+        XCTAssertEqual(doubts(right: 900, supervised: 850, pixels: 700, of: 1000), "")
+        XCTAssertTrue(doubts(right: 9, supervised: 7, pixels: 5, of: 10).contains("of 2 test samples that only one"))
+        XCTAssertTrue(doubts(right: 9, supervised: 7, pixels: 5, of: 10).contains("the labels alone may be luck"))
+        XCTAssertTrue(doubts(right: 90, supervised: 70, pixels: 90, of: 100).contains("raw values did as well"))
+    }
+
     func testSharpenedShares() {
         let shares: [Float] = [0.5, 0.3, 0.2, 0.2, 0.2, 0.6, 0.35, 0.33, 0.32]
         for confidence in [0.4, 0.6, 0.9] {

@@ -31,6 +31,25 @@ final class MetricsTests: XCTestCase {
         XCTAssertEqual(Metrics.interval(of: .nan, count: 0), [0, 1])
     }
 
+    func testSignTest() {
+        func test(_ more: Int, _ fewer: Int, both: Int = 3) -> (more: Int, fewer: Int, probability: Double) {
+            let labels = [Int](repeating: 1, count: more + fewer + both)
+            let first = labels.indices.map { $0 < more || $0 >= more + fewer ? 1 : 0 }
+            let second = labels.indices.map { $0 < more ? 0 : 1 }
+            return Metrics.signTest(first, against: second, labels: labels)
+        }
+        // 2 (1 + 10 + 45) / 1024.
+        XCTAssertEqual(test(8, 2).more, 8)
+        XCTAssertEqual(test(8, 2).fewer, 2)
+        XCTAssertEqual(test(8, 2).probability, 0.109375, accuracy: 1e-12)
+        XCTAssertEqual(test(2, 8).probability, 0.109375, accuracy: 1e-12)
+        XCTAssertEqual(test(10, 0).probability, 2.0 / 1024, accuracy: 1e-12)
+        XCTAssertEqual(test(4, 4).probability, 1)
+        XCTAssertEqual(test(0, 0).probability, 1)
+        // Of thousands: the normal distribution, 2 P(z > (200 - 1) / sqrt(4000)) with the correction for continuity.
+        XCTAssertEqual(test(2100, 1900).probability, erfc(199 / 4000.0.squareRoot() / 2.0.squareRoot()), accuracy: 1e-5)
+    }
+
     func testTopOneAgreesWithPredictionsWhenScoresAreTied() {
         let scores: [Float] = [1, 1, 1, 0, 2, 2, .nan, 1, 1]
         XCTAssertEqual(Metrics.predictions(scores: scores, classes: 3), [0, 1, 1])

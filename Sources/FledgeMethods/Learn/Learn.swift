@@ -124,26 +124,26 @@ public struct Learn {
         // The test split, once.
         say("measuring on \(test.count) test samples")
         let labels = test.labels.compactMap { $0 }
-        func accuracy(_ probabilities: [Float]) -> Double {
-            Metrics.accuracy(predicted: Metrics.predictions(scores: probabilities, classes: classes), labels: labels)
+        func answers(_ probabilities: [Float]) -> [Int] {
+            Metrics.predictions(scores: probabilities, classes: classes)
         }
+        let baselines = [
+            "raw_pixels_linear": answers(
+                rawProbe.probabilities(try Inference.rawValues(test, input: recipe.input))),
+            "untrained_linear": answers(
+                untrainedProbe.probabilities(try Inference.features(untrained, test, input: recipe.input))),
+            "supervised": answers(try supervised.model.probabilities(of: test)),
+        ]
         report.labels = split.labelled.count
         report.labelsPerClass = settings.labelsPerClass
         report.trainSamples = data.train.count
-        report.baselines = [
-            "raw_pixels_linear": accuracy(rawProbe.probabilities(try Inference.rawValues(test, input: recipe.input))),
-            "untrained_linear": accuracy(
-                untrainedProbe.probabilities(try Inference.features(untrained, test, input: recipe.input))),
-            "supervised": accuracy(try supervised.model.probabilities(of: test)),
-        ]
-        report.measure(probabilities: try learned.model.probabilities(of: test), labels: labels)
+        report.baselines = baselines.mapValues { Metrics.accuracy(predicted: $0, labels: labels) }
+        let learnt = try learned.model.probabilities(of: test)
+        report.measure(probabilities: learnt, labels: labels)
         report.curves = curves
         report.warnings = warnings
         report.setAside(data.damaged)
-        if let best = report.accuracy, best < report.baselines["supervised"]! {
-            report.warnings.append(
-                "the unlabelled samples did not help here: the same labels alone gave a better result")
-        }
+        report.warnings += Self.doubts(answers(learnt), beside: baselines, labels: labels)
         report.settings = try PlainValue(encoding: settings)
         report.environment = Engine.environment
         report.sheets = try SampleSheet.make(context, fixMatch, count: 24).map { [$0] } ?? []
@@ -151,5 +151,28 @@ public struct Learn {
         report.seconds = Date().timeIntervalSince(start)
         try folder.writeEnvironment(Engine.environment)
         return try folder.writeReport(report)
+    }
+
+    /// What is to be said where learning from all samples is not clearly better than the simple ways.
+    /// - Parameters:
+    ///   - learned: the answers about the test samples.
+    ///   - baselines: those of the simple ways, by name.
+    static func doubts(_ learned: [Int], beside baselines: [String: [Int]], labels: [Int]) -> [String] {
+        let names = [
+            "supervised": "the same network on the labels alone",
+            "raw_pixels_linear": "a linear classifier on raw values",
+            "untrained_linear": "a linear classifier on the untrained network",
+        ]
+        func accuracy(_ answers: [Int]) -> Double { Metrics.accuracy(predicted: answers, labels: labels) }
+        let best = baselines.max { (accuracy($0.value), $1.key) < (accuracy($1.value), $0.key) }!
+        let name = names[best.key]!
+        guard accuracy(learned) > accuracy(best.value) else {
+            return ["the unlabelled samples did not help here: \(name) did as well or better"]
+        }
+        let (more, fewer, chance) = Metrics.signTest(learned, against: best.value, labels: labels)
+        guard chance > 0.05 else { return [] }
+        return [
+            "that it beats \(name) may be luck: of \(more + fewer) test samples that only one of them gets right it has \(more) (sign test, p = \(String(format: "%.2f", chance))); more test samples would tell"
+        ]
     }
 }

@@ -1,3 +1,5 @@
+import Foundation
+
 /// Measures of a classifier's answers. Scores and probabilities are row-major [N, C]; labels are class numbers of
 /// 0..<C. A measure over no samples is NaN: there is nothing to average.
 public enum Metrics {
@@ -18,6 +20,34 @@ public enum Metrics {
         let middle = (share + z * z / (2 * n)) / (1 + z * z / n)
         let half = z * (share * (1 - share) / n + z * z / (4 * n * n)).squareRoot() / (1 + z * z / n)
         return [max(0, middle - half), min(1, middle + half)]
+    }
+
+    /// Whether one classifier is better than another or had luck with the same samples: the exact sign test over those that
+    /// one of them gets right and the other wrong (McNemar 1947).
+    /// - Returns: how many `predicted` alone gets right, how many `other` alone, and the probability that two equally good
+    ///   ones are at least as far apart, in either direction.
+    public static func signTest(
+        _ predicted: [Int], against other: [Int], labels: [Int]
+    ) -> (more: Int, fewer: Int, probability: Double) {
+        requireSameCount(predicted.count, labels.count, "signTest")
+        requireSameCount(other.count, labels.count, "signTest")
+        var (more, fewer) = (0, 0)
+        for (index, label) in labels.enumerated() {
+            switch (predicted[index] == label, other[index] == label) {
+            case (true, false): more += 1
+            case (false, true): fewer += 1
+            default: break
+            }
+        }
+        // Both tails of the binomial distribution with probability 1/2, in logarithms: n may be thousands.
+        let n = Double(more + fewer)
+        var tail = 0.0
+        for count in 0...min(more, fewer) {
+            let k = Double(count)
+            let logWays: Double = lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1)
+            tail += exp(logWays - n * log(2))
+        }
+        return (more, fewer, min(1, 2 * tail))
     }
 
     /// The share of samples whose true class is among the `k` classes with the highest scores. Of equal scores the
