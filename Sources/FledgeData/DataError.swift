@@ -102,7 +102,8 @@ public enum DataError: Error, Equatable, Sendable, CustomStringConvertible {
         case .unknownFormat:
             "Known are: folders of JPEG or PNG images, images with a CSV of labels, IDX, CIFAR binary, npy, npz, CSV."
         case .ambiguous: "Name one of the files instead of the folder."
-        case .oneClass: "Add samples of at least one more class."
+        case .oneClass:
+            "Add samples of at least one more class; from one class and samples without a label learn the positive-unlabelled methods, such as nnpu."
         case .wrongMagic: "The file may be of another kind, compressed twice, or damaged; get it again."
         case .truncated, .malformed: "The download may be incomplete; get the file again."
         case .undecodable: "Open the file in a viewer; replace it or take it out of the folder."

@@ -77,6 +77,12 @@ public struct OpenedData: Sendable {
 
     public var classNames: [String] { train.classNames }
 
+    /// Throws `DataError.oneClass` where all labels of the training split are the same.
+    public func requireTwoClasses() throws {
+        let present = zip(classNames, train.classCounts).filter { $1 > 0 }
+        if present.count == 1 { throw DataError.oneClass(path: source, name: present[0].0) }
+    }
+
     /// The test split. Throws `DataError.noTestSplit` where there is none.
     public func requireTest() throws -> any Dataset {
         guard let test else { throw DataError.noTestSplit(path: source) }
@@ -137,13 +143,10 @@ public enum DataSource {
         throw DataError.unknownFormat(path: location.path, found: location.summary)
     }
 
-    /// What holds for data of every form: there are samples, and at least two classes among those with labels.
+    /// What holds for data of every form: there are samples, and at least two classes, or one and samples without a label,
+    /// which may be of another.
     private static func check(_ data: OpenedData) throws {
         guard data.train.count > 0 else { throw DataError.emptyFolder(path: data.source) }
-        let counts = data.train.classCounts
-        if data.train.labelledCount > 0, counts.filter({ $0 > 0 }).count < 2 {
-            let name = zip(data.classNames, counts).first { $0.1 > 0 }?.0 ?? ""
-            throw DataError.oneClass(path: data.source, name: name)
-        }
+        if data.train.labelledCount == data.train.count { try data.requireTwoClasses() }
     }
 }

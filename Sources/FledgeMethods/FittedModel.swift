@@ -193,17 +193,25 @@ public enum Inference {
         return concatenate(parts)
     }
 
-    /// Brings the running statistics of batch normalisation to what the network will see: pretraining left those of
-    /// strongly changed views. Passes up to `limit` samples, drawn by `seed`, through the network as they are.
+    /// Makes the running statistics of batch normalisation those of what the network will see: pretraining left those of
+    /// strongly changed views. They are the means over up to `limit` samples, drawn by `seed`, as they are.
     public static func adaptStatistics(
         _ backbone: any Backbone, _ dataset: any Dataset, input: InputSpec, seed: UInt64, limit: Int = 10_000
     ) throws {
-        guard backbone.modules().contains(where: { $0.item is BatchNorm }) else { return }
+        let norms = backbone.modules().compactMap { $0.item as? BatchNorm }
+        guard !norms.isEmpty else { return }
         var random = RandomSource(seed: seed).stream("statistics")
         let some = random.permutation(dataset.count).prefix(limit)
+        let momenta = norms.map(\.momentum)
+        defer { for (norm, momentum) in zip(norms, momenta) { norm.momentum = momentum } }
+        var seen = 0
         try withMode(of: backbone, training: true) {
             try forEachBatch(of: dataset.subset(Array(some)), input, min(256, some.count)) { batch in
-                if batch.count > 1 { noGradient { _ = backbone(batch.tensor()) } }
+                guard batch.count > 1 else { return }
+                seen += batch.count
+                // What was there before has no weight, every sample the same.
+                for norm in norms { norm.momentum = Double(batch.count) / Double(seen) }
+                noGradient { _ = backbone(batch.tensor()) }
             }
         }
     }

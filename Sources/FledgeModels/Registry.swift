@@ -28,7 +28,14 @@ public enum Models {
             paper:
                 "Ronneberger, Fischer and Brox 2015, U-Net: convolutional networks for biomedical image segmentation",
             input: .image, standardShape: [32, 32, 3], parameters: 265_587
-        ) { shape, random in UNet(channels: shape[2], random: &random) },
+        ) { shape, random throws(ModelError) in
+            guard min(shape[0], shape[1]) >= 4 else {
+                throw .unsupportedInput(
+                    model: "unet", shape: shape, reason: "it halves the side twice, for which 4 pixels are needed",
+                    advice: "give larger images")
+            }
+            return UNet(channels: shape[2], random: &random)
+        },
         ModelEntry(
             "belief-net", "two layers of 256 sigmoid units; for contrastive divergence",
             paper: "Hinton, Osindero and Teh 2006, A fast learning algorithm for deep belief nets",

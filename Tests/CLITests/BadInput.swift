@@ -174,6 +174,15 @@ struct BadInput {
             BadInput("unknown option", 2, says: "Did you mean '--seed'?") { _ in
                 ["learn", "digits", "--labels-per-class", "1", "--sede", "3"]
             },
+            BadInput("a simulation of a method without classes", 2, says: "cannot be asked for classes") { folder in
+                ["active", "digits", "--method", "simclr", "--out", folder.path + "/run"]
+            },
+            BadInput("more labels to start from than there are", 2, says: "give a lower --start") { folder in
+                [
+                    "active", try Samples.shared.get().images, "--start", "5000", "--until", "6000", "--out",
+                    folder.path + "/run",
+                ]
+            },
             BadInput("unknown command", 2, says: "did you mean 'learn'?") { _ in ["lern", "digits"] },
             training(
                 "unknown method", says: "no method \"fixmach\"", "did you mean fixmatch", method: "fixmach", given: ""),

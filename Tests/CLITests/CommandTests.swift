@@ -241,6 +241,50 @@ final class CommandTests: XCTestCase {
         }
     }
 
+    /// A run is measured again on the samples it held out, whatever the seed, and on no others.
+    func testEvaluateTakesWhatTheRunHeldOut() throws {
+        let folder = try TemporaryFolder()
+        var random = RandomSource(seed: 4)
+        // Labels by chance: only samples it learned by heart does it answer well.
+        let rows = (0..<80).map { _ in
+            (0..<12).map { _ in String(random.normal()) }.joined(separator: ",") + ",\(random.integer(below: 2))\n"
+        }
+        try folder.write("t.csv", (0..<12).map { "x\($0)," }.joined() + "label\n" + rows.joined())
+        let (table, run) = (folder.path + "/t.csv", folder.path + "/run")
+        let trained = try CommandLineTool.run(
+            "train", "supervised", "--data", table, "--hold-out", "0.3", "--seed", "3", "--out", run, "--json", "--set",
+            "training.steps=300", "--set", "batchSize=16")
+        XCTAssertEqual(trained.status, 0, trained.error)
+        let first = try XCTUnwrap(trained.json()["accuracy"] as? Double)
+        XCTAssertLessThan(first, 0.8)
+        for options in [[], ["--seed", "1"], ["--hold-out", "0.3"]] {
+            let again = try CommandLineTool.run(["evaluate", run, "--data", table, "--json"] + options)
+            XCTAssertEqual(again.status, 0, again.error)
+            XCTAssertEqual(try again.json()["accuracy"] as? Double, first, "\(options)")
+        }
+        let other = try CommandLineTool.run("evaluate", run, "--data", table, "--hold-out", "0.5")
+        XCTAssertEqual(other.status, 2)
+        XCTAssertTrue(other.error.contains("tested on other samples"), other.error)
+    }
+
+    /// One class and samples without a label are enough for the methods that learn from these, and for no others.
+    func testPositivesAndUnlabelledInFolders() throws {
+        let folder = try TemporaryFolder()
+        for index in 0..<24 {
+            let place = index < 8 ? "positive" : "unlabelled"
+            try folder.write("photos/\(place)/\(index).png", Samples.png(index))
+        }
+        let learned = try CommandLineTool.run(
+            "train", "nnpu", "--data", folder.path + "/photos", "--set", "positive=positive", "--set",
+            "training.steps=10", "--set",
+            "batchSize=4", "--out", folder.path + "/run", "--json")
+        XCTAssertEqual(learned.status, 0, learned.error)
+        XCTAssertEqual(try learned.json()["class_names"] as? [String], ["not positive", "positive"])
+        let supervised = try CommandLineTool.run("train", "supervised", "--data", folder.path + "/photos")
+        XCTAssertEqual(supervised.status, 3)
+        XCTAssertTrue(supervised.error.contains("nnpu"), supervised.error)
+    }
+
     func testPredict() throws {
         let samples = try Samples.shared.get()
         let result = try CommandLineTool.run("predict", samples.run, "--data", samples.images)

@@ -65,6 +65,21 @@ final class LoaderTests: XCTestCase {
         XCTAssertEqual(try loader.batch(at: 0).labels, samples.prefix(7).map { $0.index % 3 })
     }
 
+    /// What weighs more by being listed several times is augmented each time; what is listed once is as it was.
+    func testRepeatedSamplesAreSeenDifferently() throws {
+        let data = dataset(6)
+        let repeated = try Loader(
+            data, indices: [2, 4, 2, 2], batchSize: 4, views: views, seed: 3, shuffle: false
+        ).batch(at: 0)
+        let once = try Loader(data, indices: [2, 4], batchSize: 2, views: views, seed: 3, shuffle: false).batch(at: 0)
+        for view in views.indices {
+            let size = repeated.views[view].count / 4
+            let rows = (0..<4).map { Array(repeated.views[view][$0 * size..<($0 + 1) * size]) }
+            XCTAssertEqual(rows[0] + rows[1], once.views[view])
+            XCTAssertEqual(Set(rows).count, 4)
+        }
+    }
+
     func testOrderWithoutShuffle() throws {
         let loader = Loader(dataset(7), batchSize: 3, seed: 1, shuffle: false, remainder: .keep)
         let stream = loader.epoch(1)

@@ -263,6 +263,18 @@ final class LabelModelTests: XCTestCase {
         XCTAssertEqual(found.noise, 0.5, accuracy: 1e-12)
     }
 
+    /// Who judged the only sample of a class has not seen the class: it accuses nobody and is not accused.
+    func testClassWithOneLabel() {
+        let probabilities: [Float] = [
+            0.9, 0.1, 0.0, 0.2, 0.78, 0.02, 0.3, 0.7, 0.0, 0.6, 0.35, 0.05, 0.5, 0.5, 1e-9,
+        ]
+        let found = ConfidentLearning(probabilities: probabilities, labels: [0, 0, 1, 1, 2], classes: 3)
+        XCTAssertEqual(found.suspects.map(\.sample), [1, 3])
+        XCTAssertEqual(found.suspects.map(\.suggested), [1, 0])
+        XCTAssertEqual(found.joint[8], 0.2, accuracy: 1e-12)
+        XCTAssertEqual(found.joint.reduce(0, +), 1, accuracy: 1e-12)
+    }
+
     /// One label in twenty is changed; most are found, and few others.
     func testChangedLabelsAreFound() throws {
         let train = try Digits.context(perClass: 1, samples: 1500).data.dataset

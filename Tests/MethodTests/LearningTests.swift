@@ -125,6 +125,12 @@ final class LearningTests: XCTestCase {
         for module in context.backbone.modules() {
             XCTAssertNotEqual((module.item as? any ModeSwitching)?.isTraining, true, module.name)
         }
+        // Nothing of what was there before is left, and every sample counts the same.
+        let adapted = variance.value
+        variance.value = variance.value * 100
+        try Inference.adaptStatistics(context.backbone, context.data.dataset, input: context.input, seed: 0)
+        XCTAssertEqual(variance.value.floats(), adapted.floats())
+        XCTAssertEqual(context.backbone.modules().compactMap { ($0.item as? BatchNorm)?.momentum }.max(), 0.1)
 
         let labelled = context.data.dataset.subset(context.data.labelled)
         let features = try Inference.features(context.backbone, labelled, input: context.input)
@@ -188,6 +194,27 @@ final class LearningTests: XCTestCase {
         XCTAssertFalse(try Recipe(.init(), digits).recolour)
     }
 
+    /// A length that somebody chose for a stage stays, in steps or in epochs.
+    func testChosenLengthsStay() throws {
+        let digits = try Digits.data.get().train
+        let usual = try Recipe(.init(), digits)
+        XCTAssertGreaterThan(usual.supervised.training.steps, 0)
+        XCTAssertGreaterThan(usual.learning(fromSpreadLabels: true).config.training.steps, 0)
+        var chosen = LearnSettings()
+        chosen.supervised.training.epochs = 3
+        chosen.pretraining.training.epochs = 4
+        chosen.learning.training.epochs = 5
+        let recipe = try Recipe(chosen, digits)
+        let learning = recipe.learning(fromSpreadLabels: true).config.training
+        XCTAssertEqual(
+            [recipe.supervised.training.steps, recipe.pretraining?.training.steps, learning.steps], [0, 0, 0])
+        XCTAssertEqual(Recipe.length(learning), "5 epochs")
+        chosen.minutes = 2
+        chosen.learning.training.steps = 70
+        XCTAssertEqual(try Recipe(chosen, digits).learning(fromSpreadLabels: true).config.training.steps, 70)
+        XCTAssertEqual(try Recipe(chosen, digits).supervised.training.minutes, 0.2, accuracy: 1e-9)
+    }
+
     /// Class shares from the answers of a classifier that was trained on others, and answers made to have them: numbers
     /// computed in NumPy from the papers' equations.
     func testClassShares() {
@@ -198,6 +225,11 @@ final class LearningTests: XCTestCase {
         for (a, b) in zip(imposed, [0.1630782, 0.6273630, 0.2095588] as [Float]) {
             XCTAssertEqual(a, b, accuracy: 1e-6)
         }
+        // Of a class that the classifier was not shown its answers mean nothing; the others are as without it.
+        let two: [Float] = [0.8, 0.2, 0.3, 0.7, 0.6, 0.4]
+        let three: [Float] = [0.8, 0.2, 0, 0.3, 0.7, 0, 0.6, 0.4, 0]
+        let unseen = ClassShares.estimate(three, trainedOn: [0.5, 0.5, 0])
+        XCTAssertEqual(unseen, ClassShares.estimate(two, trainedOn: [0.5, 0.5]) + [0])
         // A class that nobody is of stays without.
         XCTAssertEqual(ClassShares.imposed([0.5, 0.5], on: [1, 0, 1, 0]), [1, 0, 1, 0])
         XCTAssertEqual(ClassShares.distance([0.5, 0.5, 0], [0.25, 0.5, 0.25]), 0.25)

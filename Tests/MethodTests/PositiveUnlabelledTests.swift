@@ -176,6 +176,13 @@ final class PositiveUnlabelledTests: XCTestCase {
         XCTAssertThrowsError(try context.positiveUnlabelled((0..<10).map(String.init))) {
             XCTAssertEqual($0 as? PositiveClassError, .all)
         }
+        // Samples without a label may be of another class, even where no other is named.
+        var alone = context
+        let one = alone.data.dataset.labels.map { $0 == 3 ? 0 : nil }
+        alone.data = TrainingData(
+            dataset: alone.data.dataset.relabelled(one, classNames: ["3"]),
+            labelled: one.indices.filter { one[$0] != nil }, input: alone.input)
+        XCTAssertEqual(try alone.positiveUnlabelled(["3"]).data.classNames, ["not 3", "3"])
         let found = try context.positiveUnlabelled(["3", "5"])
         XCTAssertEqual(found.data.classNames, ["not 3, 5", "3, 5"])
         XCTAssertEqual(found.data.labelled.count, 4)

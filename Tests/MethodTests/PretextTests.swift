@@ -158,15 +158,16 @@ final class PretextTests: XCTestCase {
     func testRelativePatch() throws {
         func run(mismatched: Bool) throws -> Trained {
             var config = RelativePatch.Config()
-            config.training.steps = 120
+            config.training.steps = 240
             return try learn(config.training, size: 24) {
                 try RelativePatch.Task(config, $0, mismatched: mismatched)
             }
         }
         let untrained = try Scenes.untrained(size: 24), whole = try run(mismatched: false)
-        XCTAssertGreaterThan(whole.accuracy, untrained + 0.03)
+        XCTAssertGreaterThan(whole.accuracy, untrained + 0.02)
         XCTAssertEqual(whole.warnings, [])
         let broken = try run(mismatched: true)
+        XCTAssertLessThan(broken.accuracy, whole.accuracy - 0.04)
         XCTAssertTrue(broken.warnings.contains { $0.hasPrefix("nothing was learned") }, "\(broken.warnings)")
     }
 
@@ -174,13 +175,14 @@ final class PretextTests: XCTestCase {
         func run(mismatched: Bool) throws -> Trained {
             var config = Jigsaw.Config()
             config.permutations = 10
-            config.training.steps = 120
+            config.training.steps = 240
             return try learn(config.training, size: 24) { try Jigsaw.Task(config, $0, mismatched: mismatched) }
         }
         let untrained = try Scenes.untrained(size: 24), whole = try run(mismatched: false)
-        XCTAssertGreaterThan(whole.accuracy, untrained + 0.03)
+        XCTAssertGreaterThan(whole.accuracy, untrained + 0.02)
         XCTAssertEqual(whole.warnings, [])
         let broken = try run(mismatched: true)
+        XCTAssertLessThan(broken.accuracy, whole.accuracy - 0.04)
         XCTAssertTrue(broken.warnings.contains { $0.hasPrefix("nothing was learned") }, "\(broken.warnings)")
     }
 

@@ -142,7 +142,10 @@ final class ProbeTests: XCTestCase {
         XCTAssertEqual(graph.crossValidatedAccuracy([0, 0, nil, 1, 1, nil], classes: 2), 1)
         // Each group is told the half it is not asked about: nothing reaches it, and a guess is right half the time.
         XCTAssertEqual(graph.crossValidatedAccuracy([0, 1, nil, 1, 0, nil], classes: 2), 0.5)
-        XCTAssertNil(graph.crossValidatedAccuracy([0, nil, nil, 1, 1, nil], classes: 2))
+        // The only label of a class is told each time, never asked for.
+        XCTAssertEqual(graph.crossValidatedAccuracy([0, nil, nil, 1, 1, nil], classes: 2), 1)
+        XCTAssertEqual(graph.crossValidatedAccuracy([0, nil, nil, 1, 1, nil], classes: 3), 1)
+        XCTAssertNil(graph.crossValidatedAccuracy([0, nil, nil, 1, nil, nil], classes: 2))
     }
 
     // MARK: Mean classifier

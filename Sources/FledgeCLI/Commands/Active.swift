@@ -91,7 +91,13 @@ struct ActiveCommand: ParsableCommand {
         let opened = try reading.open(data)
         let test = try opened.requireTest()
         let known = opened.train.labels.indices.filter { opened.train.labels[$0] != nil }
-        guard known.count > start else { throw DataError.noLabels(path: opened.source) }
+        guard !known.isEmpty else { throw DataError.noLabels(path: opened.source) }
+        try opened.requireTwoClasses()
+        guard known.count > start else {
+            throw CommandFailure.usage(
+                "\(opened.source) has \(known.count) labelled samples, and --start takes \(start)",
+                why: "a simulation asks for labels that are known", next: "give a lower --start")
+        }
         let testLabels = test.labels.compactMap { $0 }
         guard testLabels.count == test.count else {
             throw DataError.noLabels(path: "the test split of \(opened.source)")
@@ -118,7 +124,14 @@ struct ActiveCommand: ParsableCommand {
         }
         let points: [ActiveSimulation.Point]
         if let method {
-            let (learner, _) = try Methods.entry(named: method).make(nil, overrides)
+            let entry = try Methods.entry(named: method)
+            guard entry.info.needs.contains(.labels), entry.info.family != .positiveUnlabelled else {
+                throw CommandFailure.usage(
+                    "\(method) cannot be asked for classes",
+                    why: "its answers are not the classes of the data, which a simulation is about",
+                    next: "take a method of the supervised or semi-supervised family, such as fixmatch")
+            }
+            let (learner, _) = try entry.make(nil, overrides)
             let (name, backbone) = try network.make(for: input, seed: 0)
             let training = TrainingData(dataset: pool, labelled: [], input: input)
             let context = LearningContext(data: training, backbone: backbone, modelName: name, seed: 0)

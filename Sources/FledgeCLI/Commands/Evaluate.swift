@@ -36,7 +36,7 @@ struct Evaluate: ParsableCommand {
     @Option(help: ArgumentHelp("Neighbours of the knn probe; several numbers with commas.", valueName: "counts"))
     var k = Numbers([20])
 
-    @Option(help: "Decides which labels the probe gets.")
+    @Option(help: "Decides which labels the probe gets, and which samples --hold-out takes.")
     var seed = 0
 
     @OptionGroup var output: OutputOptions
@@ -86,7 +86,7 @@ struct Evaluate: ParsableCommand {
 
     func run() throws {
         let model = try RunReference.model(reference)
-        let data = try source.open(seed: seed, for: model.input)
+        let data = try opened(for: model)
         let test = try data.requireTest()
         guard test.labelledCount == test.count else {
             throw DataError.noLabels(path: "the test split of \(data.source)")
@@ -111,6 +111,25 @@ struct Evaluate: ParsableCommand {
                 run: reference, data: source.data, probe: probe.rawValue,
                 accuracy: last.last { $0.features == "run" }?.accuracy.mean ?? 0, labels: most ?? 0,
                 test_samples: test.count, seed: seed, baselines: baselines, rows: rows))
+    }
+
+    /// The data. Where a run that learned classes held samples of the same data out, these are the test split: all others
+    /// it has seen with their labels.
+    private func opened(for model: FittedModel) throws -> OpenedData {
+        var (reading, seed) = (source.reading.settings, seed)
+        if model.canClassify, let run = try StoredRun.heldOut(by: reference), run.isOf(source.data) {
+            guard reading.holdOut ?? run.share == run.share,
+                reading.labels.map(StoredRun.absolute) ?? run.labels == run.labels
+            else {
+                throw CommandFailure.usage(
+                    "the run was tested on other samples",
+                    why:
+                        "it held out \(run.share) of the data; another share or other labels would take samples it learned from",
+                    next: "leave --hold-out and --labels out")
+            }
+            (reading.holdOut, reading.labels, seed) = (run.share, run.labels, run.seed)
+        }
+        return try reading.open(source.data, seed: seed, for: model.input)
     }
 
     /// One line for each kind of features, one column for each number of labels.

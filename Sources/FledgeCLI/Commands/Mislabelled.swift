@@ -62,7 +62,13 @@ extension DataCommand {
         func run() throws {
             let opened = try reading.open(data, seed: seed)
             let known = opened.train.labels.indices.filter { opened.train.labels[$0] != nil }
-            guard known.count >= folds else { throw DataError.noLabels(path: opened.source) }
+            guard !known.isEmpty else { throw DataError.noLabels(path: opened.source) }
+            try opened.requireTwoClasses()
+            guard known.count >= folds else {
+                throw CommandFailure.usage(
+                    "\(opened.source) has \(known.count) labelled samples for \(folds) folds",
+                    next: "give a lower --folds")
+            }
             let labelled = opened.train.subset(known)
             let input = try InputSpec(measuring: opened.train)
             let features: Tensor

@@ -51,15 +51,7 @@ enum StoredRun {
     static func execute(_ folder: RunFolder, output: OutputOptions) throws -> (report: Report, summary: String) {
         let file = folder.settingsPath
         let section = RunDescription.section
-        // Only the entries that both kinds of run have.
-        struct Head: Settings {
-            var command = RunCommand.train
-            static let meanings = ["command": "the verb"]
-        }
-        let names = Set(try TrainRun.fields().map(\.name) + LearnRun.fields().map(\.name) + [section])
-        let others = Set(names.map { String($0.prefix { $0 != "." }) }).subtracting(["command"])
-        let command = try Head().applying(yamlFile: file, omitting: others).command
-        switch command {
+        switch try command(file) {
         case .train:
             let run = try TrainRun().applying(yamlFile: file, omitting: [section])
             let entry = try Methods.entry(named: run.method)
@@ -76,12 +68,59 @@ enum StoredRun {
         }
     }
 
+    private static func command(_ file: String) throws -> RunCommand {
+        // Only the entries that both kinds of run have.
+        struct Head: Settings {
+            var command = RunCommand.train
+            static let meanings = ["command": "the verb"]
+        }
+        let names = Set(try TrainRun.fields().map(\.name) + LearnRun.fields().map(\.name) + [RunDescription.section])
+        let others = Set(names.map { String($0.prefix { $0 != "." }) }).subtracting(["command"])
+        return try Head().applying(yamlFile: file, omitting: others).command
+    }
+
+    /// What a run held out, and from what.
+    struct HeldOut {
+        /// Absolute paths, as the run knew them; that of the labels is nil where they are the data's own.
+        var data: String
+        var labels: String?
+        var share: Double
+        var seed: Int
+
+        func isOf(_ name: String) -> Bool { StoredRun.absolute(name) == data }
+    }
+
+    /// nil for a model file, for a run that was not made by a verb, and for one that held nothing out.
+    static func heldOut(by reference: String) throws -> HeldOut? {
+        guard let file = (try? RunFolder.open(at: reference))?.settingsPath, let command = try? command(file) else {
+            return nil
+        }
+        let section = RunDescription.section
+        func found(_ data: String, _ workingFolder: String, _ reading: ReadingSettings, _ seed: Int) -> HeldOut? {
+            func path(_ name: String) -> String { absolute(name, in: workingFolder) }
+            return reading.holdOut.map {
+                HeldOut(data: path(data), labels: reading.labels.map(path), share: $0, seed: seed)
+            }
+        }
+        switch command {
+        case .train:
+            let run = try TrainRun().applying(yamlFile: file, omitting: [section])
+            return found(run.data, run.workingFolder, run.reading, run.seed)
+        case .learn:
+            let run = try LearnRun().applying(yamlFile: file, omitting: [section])
+            let settings = try LearnSettings().applying(yamlFile: file, section: section)
+            return found(run.data, run.workingFolder, run.reading, settings.seed)
+        }
+    }
+
     /// Relative paths of the run mean what they meant when it began. Where that folder is gone, they begin here.
     private static func enter(_ folder: String) { _ = FileManager.default.changeCurrentDirectoryPath(folder) }
 
     /// The path that stays right when the working folder changes.
-    static func absolute(_ path: String) -> String {
+    static func absolute(_ path: String) -> String { absolute(path, in: FileManager.default.currentDirectoryPath) }
+
+    private static func absolute(_ path: String, in folder: String) -> String {
         let path = (path as NSString).expandingTildeInPath
-        return path.hasPrefix("/") ? path : FileManager.default.currentDirectoryPath + "/" + path
+        return path.hasPrefix("/") ? path : folder + "/" + path
     }
 }

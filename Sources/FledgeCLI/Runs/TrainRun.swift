@@ -45,7 +45,10 @@ struct TrainRun: Settings {
         let opened = try reading.open(data, seed: seed)
         output.tell("\(data): \(opened.reason)")
         let labelled = try opened.train.labelledSplit(perClass: labelsPerClass, seed: UInt64(seed)).labelled
-        if info.needs.contains(.labels), labelled.isEmpty { throw MethodError.needsLabels(method) }
+        if info.needs.contains(.labels) {
+            if labelled.isEmpty { throw MethodError.needsLabels(method) }
+            if info.family != .positiveUnlabelled { try opened.requireTwoClasses() }
+        }
         let input = try InputSpec(measuring: opened.train, size: imageSize)
         let (modelName, backbone) = try NetworkOptions.make(
             model ?? (weights == nil ? info.network : nil), weights: weights, for: input, seed: UInt64(seed))
@@ -57,10 +60,16 @@ struct TrainRun: Settings {
         if validation > 0 {
             guard let trained = learner as? any TrainedMethod, trained.classifies else {
                 throw CommandFailure.usage(
-                    "\(method) cannot be watched on validation samples", why: "it trains no classifier",
+                    "\(method) cannot be watched on validation samples",
+                    why: "it trains no classifier, or several one after another",
                     next: "leave --validation out, and measure with `fledge evaluate`")
             }
             training.holdOut(share: validation, seed: UInt64(seed))
+            guard !training.validation.isEmpty else {
+                throw CommandFailure.usage(
+                    "no label can be spared for --validation", why: "no class has more than one",
+                    next: "leave --validation out, or label more samples")
+            }
         }
         var context = LearningContext(data: training, backbone: backbone, modelName: modelName, seed: UInt64(seed))
         context.flip = flip ?? context.flip

@@ -4,7 +4,7 @@ import FledgeCore
 ///
 /// The order of epoch e is a permutation that (seed, e) decides, and a view is decided by (seed, epoch, sample,
 /// view), so that the same step is the same bytes for any number of workers, and training goes on from one whole
-/// number.
+/// number. A sample that is listed several times is seen differently each time.
 public final class Loader: Sendable {
     /// What happens to samples that do not fill a batch at the end of an epoch.
     public enum Remainder: String, Codable, Sendable {
@@ -31,6 +31,8 @@ public final class Loader: Sendable {
     public let prefetch: Int
 
     private let random: RandomSource
+    /// How many earlier entries of `indices` are the same sample; empty where none is listed twice.
+    private let repetition: [Int]
     private let orders = Shared<[Int: [Int]]>([:])
 
     /// - Parameters:
@@ -66,6 +68,12 @@ public final class Loader: Sendable {
         self.workers = workers
         self.prefetch = prefetch
         random = RandomSource(seed: seed)
+        var counts = [Int](repeating: 0, count: dataset.count)
+        let repetition = used.map { index in
+            counts[index] += 1
+            return counts[index] - 1
+        }
+        self.repetition = repetition.contains { $0 > 0 } ? repetition : []
     }
 
     /// Steps of one epoch. With `wrap` epochs run into one another, and this is the nearest whole number, at least 1.
@@ -79,6 +87,11 @@ public final class Loader: Sendable {
 
     /// The samples of a step, as (epoch, index in the dataset).
     public func samples(ofStep step: Int) -> [(epoch: Int, index: Int)] {
+        places(ofStep: step).map { ($0.epoch, indices[$0.place]) }
+    }
+
+    /// The samples of a step, as (epoch, place in `indices`).
+    private func places(ofStep step: Int) -> [(epoch: Int, place: Int)] {
         guard step >= 0 else { fatalError("Loader: step \(step) is negative") }
         let start: Int
         let count: Int
@@ -92,7 +105,7 @@ public final class Loader: Sendable {
             count = min(batchSize, indices.count - offset)
         }
         guard shuffle else {
-            return (start..<(start + count)).map { ($0 / indices.count, indices[$0 % indices.count]) }
+            return (start..<(start + count)).map { ($0 / indices.count, $0 % indices.count) }
         }
         var epoch = start / indices.count
         var order = order(ofEpoch: epoch)
@@ -101,14 +114,14 @@ public final class Loader: Sendable {
                 epoch = position / indices.count
                 order = self.order(ofEpoch: epoch)
             }
-            return (epoch, indices[order[position % indices.count]])
+            return (epoch, order[position % indices.count])
         }
     }
 
     /// The batch of a step, made now on this thread. Throws `DataError` naming the file of a sample that cannot be
     /// read.
     public func batch(at step: Int, workspace: AugmentWorkspace = AugmentWorkspace()) throws -> Batch {
-        let samples = samples(ofStep: step)
+        let samples = places(ofStep: step).map { (epoch: $0.epoch, place: $0.place, index: indices[$0.place]) }
         let labels = samples.map { dataset.labels[$0.index] ?? -1 }
         var values: [[Float]] = []
         var shapes: [[Int]] = []
@@ -119,9 +132,12 @@ public final class Loader: Sendable {
             values.append(
                 try [Float](unsafeUninitializedCapacity: samples.count * size) { output, initialized in
                     for (row, sample) in samples.enumerated() {
+                        var random = augment.at(sample.epoch, sample.index, view)
+                        if let time = repetition.isEmpty ? nil : repetition[sample.place], time > 0 {
+                            random = random.stream("repetition").at(time)
+                        }
                         try dataset.write(
-                            sample: sample.index, augmentation: augmentation,
-                            random: augment.at(sample.epoch, sample.index, view), workspace: workspace,
+                            sample: sample.index, augmentation: augmentation, random: random, workspace: workspace,
                             into: UnsafeMutableBufferPointer(rebasing: output[(row * size)..<((row + 1) * size)]))
                         initialized = (row + 1) * size
                     }

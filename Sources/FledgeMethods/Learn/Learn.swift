@@ -26,6 +26,7 @@ public struct Learn {
     public func run(_ data: OpenedData, into folder: RunFolder) throws -> Report {
         let start = Date()
         guard data.train.labelledCount > 0 else { throw DataError.noLabels(path: data.source) }
+        try data.requireTwoClasses()
         let test = try data.requireTest()
         guard test.labelledCount == test.count else {
             throw DataError.noLabels(path: "the test split of \(data.source)")

@@ -19,10 +19,9 @@ public struct LearnSettings: Settings {
 
     public init() {
         // Sized from the data unless set; see `Recipe`.
-        supervised.training.steps = 0
-        pretraining.training.steps = 0
-        pretraining.training.epochs = 0
-        learning.training.steps = 0
+        (supervised.training.steps, supervised.training.epochs) = (0, 0)
+        (pretraining.training.steps, pretraining.training.epochs) = (0, 0)
+        (learning.training.steps, learning.training.epochs) = (0, 0)
         // Half the batch and a sharper comparison reach the same features in half the time on a CPU.
         pretraining.batchSize = 128
         pretraining.temperature = 0.2

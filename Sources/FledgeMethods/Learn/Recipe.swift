@@ -77,11 +77,15 @@ struct Recipe {
         let labels = settings.labelsPerClass.map { $0 * dataset.classNames.count } ?? dataset.labelledCount
         var supervised = settings.supervised
         supervised.batchSize = min(supervised.batchSize, max(labels, 8))
-        if supervised.training.steps == 0 { supervised.training.steps = steps(600) }
+        /// Whether nobody chose a length.
+        func isOpen(_ training: TrainingSettings) -> Bool {
+            settings.minutes == 0 && training.steps == 0 && training.epochs == 0
+        }
+        if isOpen(supervised.training) { supervised.training.steps = steps(600) }
 
         var pretraining = settings.pretraining
         pretraining.batchSize = min(pretraining.batchSize, samples)
-        if pretraining.training.steps == 0, pretraining.training.epochs == 0 {
+        if isOpen(pretraining.training) {
             // 14 passes over all samples; of few samples there are more, of very many fewer.
             let wanted = 14 * Double(samples) / Double(pretraining.batchSize)
             pretraining.training.steps = steps(min(max(wanted, 1600), 6400))
@@ -119,9 +123,6 @@ struct Recipe {
             supervised.training.minutes = settings.minutes * 0.1
             pretraining.training.minutes = input.isImage ? settings.minutes * 0.25 : 0
             learning.training.minutes = settings.minutes * (input.isImage ? 0.6 : 0.85)
-            supervised.training.steps = 0
-            pretraining.training.steps = 0
-            learning.training.steps = 0
         }
         self.supervised = supervised
         self.pretraining = input.isImage ? pretraining : nil
@@ -137,7 +138,9 @@ struct Recipe {
 
     /// How long a stage takes, for people.
     static func length(_ training: TrainingSettings) -> String {
-        training.minutes > 0 ? "\(Int((training.minutes * 60).rounded())) s" : "\(training.steps) steps"
+        if training.steps > 0 { return "\(training.steps) steps" }
+        return training.minutes > 0
+            ? "\(Int((training.minutes * 60).rounded())) s" : String(format: "%g epochs", training.epochs)
     }
 
     /// The settings of FixMatch. Where spread labels have said most already it has little to do; without them it finds
@@ -157,7 +160,8 @@ struct Recipe {
                     "rough views", isSmall ? "very gentle" : "gentle",
                     why: "small grey pictures lose what they show when much is changed"))
         }
-        guard learning.training.minutes == 0, learning.training.steps == 0 else { return (learning, choices) }
+        let training = learning.training
+        guard training.minutes == 0, training.steps == 0, training.epochs == 0 else { return (learning, choices) }
         learning.training.steps = fromSpreadLabels ? shortLearning : longLearning
         if !fromSpreadLabels, learning.training.learningRate == standard.training.learningRate {
             learning.training.learningRate *= 2
@@ -183,7 +187,7 @@ struct Recipe {
     /// Of MNIST 24 % are in the mirror as like another, of USPS 29 %, of Fashion-MNIST 54 %.
     private static let leastLikenessOfThings = 0.4
 
-    /// The class shares of all samples where they are clearly others than those of the labels, of which there are as many
+    /// The class shares of all samples where they are clearly others than those of the labels, of which there may be as many
     /// of each class: aligning the guesses with these would fill rare classes with samples of frequent ones.
     /// - Parameter model: trained on the labels alone. It judges 5,000 samples at most.
     static func classShares(
@@ -201,7 +205,7 @@ struct Recipe {
             .init(
                 "class shares", "\(percent(found.min()!)) to \(percent(found.max()!))",
                 why:
-                    "what the labels teach puts \(percent(distance)) of the samples into other classes than even shares would"
+                    "what the labels teach puts \(percent(distance)) of the samples into other classes than the shares of the labels would"
             )
         )
     }

@@ -93,7 +93,7 @@ enum FeatureSheets {
         return Report.Sheet(
             "What lies together",
             note:
-                "A sample at the beginning of each row, and the \(nearest) that are nearest to it by the features, with cosine similarity. Classes, where known, took no part.",
+                "A sample at the beginning of each row, and the \(nearest) that are nearest to it by the features, with cosine similarity. Classes are named where the data know them, learned from or not.",
             columns: nearest + 1, pictures)
     }
 

@@ -9,14 +9,15 @@ enum ClassShares {
     /// to new a priori probabilities").
     /// - Parameters:
     ///   - probabilities: samples * classes numbers, each row summing to 1.
-    ///   - prior: class shares among the samples that the classifier was trained on, all above 0.
+    ///   - prior: class shares among the samples that the classifier was trained on. A class that it was not shown stays
+    ///     without a share: its answers about it mean nothing.
     static func estimate(_ probabilities: [Float], trainedOn prior: [Double], iterations: Int = 100) -> [Double] {
         let classes = prior.count
         let samples = probabilities.count / classes
         guard samples > 0 else { return prior }
         var shares = prior
         for _ in 0..<iterations {
-            let weights = zip(shares, prior).map { $0 / $1 }
+            let weights = zip(shares, prior).map { $1 > 0 ? $0 / $1 : 0 }
             var totals = [Double](repeating: 0, count: classes)
             for start in stride(from: 0, to: probabilities.count, by: classes) {
                 let row = weights.indices.map { weights[$0] * Double(probabilities[start + $0]) }

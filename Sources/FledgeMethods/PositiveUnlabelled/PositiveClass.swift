@@ -52,7 +52,8 @@ extension LearningContext {
         for name in names where !data.classNames.contains(name) {
             throw .unknown(name, nearest: Suggestion.nearest(to: name, among: data.classNames))
         }
-        guard Set(names).count < data.classNames.count else { throw .all }
+        // Samples without a label may be of another class.
+        guard Set(names).count < data.classNames.count || data.dataset.labels.contains(nil) else { throw .all }
         let positives = data.labelled.filter { names.contains(data.classNames[data.dataset.labels[$0]!]) }
         let title = names.joined(separator: ", ")
         guard positives.count >= 2 else { throw .tooFewLabels(title, found: positives.count) }

@@ -58,6 +58,7 @@ public struct CPC: Pretraining {
         let reader: GRU
         /// W_k of the paper, from the context to the features of a piece k + 1 places on.
         let predictors: [Linear]
+        public let seesPieces = true
         public let feeds: [Feed]
         public let ruler: LossRuler?
         private let grid: PatchGrid

@@ -63,8 +63,15 @@ public struct MAE: Pretraining {
         private let scoresVisible: Bool
 
         init(_ config: Config, _ context: LearningContext, scoresVisible: Bool = false) throws {
-            guard let transformer = context.backbone as? VisionTransformer, transformer.patch > 1 else {
+            guard let transformer = context.backbone as? VisionTransformer else {
                 throw MethodError.needsNetwork(MAE.info.name, like: "vit-mini")
+            }
+            guard transformer.patch > 1 else {
+                throw ModelError.unsupportedInput(
+                    model: MAE.info.name, shape: context.input.shape,
+                    reason:
+                        "the network's patches are single pixels for a picture of this side, and hiding one hides nothing",
+                    advice: "bring the pictures to a side that patches divide: --image-size 28")
             }
             self.config = config
             self.scoresVisible = scoresVisible

@@ -83,11 +83,12 @@ public struct RelativePatch: Pretraining {
             return StepOutput(crossEntropy(logits, places), [("accuracy", batchAccuracy(logits, places))])
         }
 
-        /// One channel of each piece, drawn at random, with faint noise in the place of the others (section 3.1).
+        /// One colour of each piece, drawn at random, with faint noise in the place of all other channels (section 3.1).
         private func withOneColour(_ pieces: Tensor, random: inout RandomSource) -> Tensor {
             let count = pieces.shape[0]
             let channels = pieces.shape[3]
-            let channel = Tensor((0..<count).map { _ in random.integer(below: channels) })
+            // What comes after three colours, such as transparency, may be the same everywhere.
+            let channel = Tensor((0..<count).map { _ in random.integer(below: min(3, channels)) })
             let kept = channel.oneHot(classes: channels).reshaped([count, 1, 1, channels])
             return pieces * kept + Tensor.normal(pieces.shape, deviation: 0.01, random: &random) * (1 - kept)
         }

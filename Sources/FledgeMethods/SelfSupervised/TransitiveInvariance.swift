@@ -117,6 +117,7 @@ public struct TransitiveInvariance: Pretraining {
             let near = neighbours.value.indexSelect(axis: 0, batch.indices).ints()
             let width = neighbours.shape[1]
             let chosen = (0..<count).map { near[$0 * width + random.integer(below: width)] }
+            let further = neighbours.value.indexSelect(axis: 0, chosen).ints()
             let loader = Loader(
                 dataset, indices: chosen, batchSize: count, views: feeds[0].views, seed: random.next(), shuffle: false,
                 workers: 0)
@@ -127,7 +128,8 @@ public struct TransitiveInvariance: Pretraining {
             // Pictures that are no partners: neither the same nor a neighbour, of A or the chosen B.
             var partner = [Bool](repeating: false, count: count * count)
             for i in 0..<count {
-                let friends = Set(near[i * width..<(i + 1) * width] + [batch.indices[i], chosen[i]])
+                let row = i * width..<(i + 1) * width
+                let friends = Set(near[row] + further[row] + [batch.indices[i]])
                 for j in 0..<count where friends.contains(batch.indices[j]) { partner[i * count + j] = true }
             }
             let excluded = Tensor(partner, shape: [count, count])

@@ -98,11 +98,11 @@ public struct CoTraining: Method {
         let last = Retraining(context, supervised, start: retraining.start)
         var result = try last.learn(agreed)
         steps += result.steps
-        let count = Double(data.dataset.count)
-        result.metrics["halves_agree"] = Double(agreed.count) / count
-        if Double(agreed.count) < 0.5 * count {
+        let share = Double(agreed.count - retraining.known.count) / Double(max(1, retraining.unlabelled.count))
+        result.metrics["halves_agree"] = share
+        if share < 0.5, !retraining.unlabelled.isEmpty {
             result.warnings.append(
-                "the two halves agree on \(Int((Double(agreed.count) / count * 100).rounded())) % of the samples only: "
+                "the two halves agree on \(Int((share * 100).rounded())) % of the unlabelled samples only: "
                     + "one of them is not enough to tell the classes apart")
         }
         return try result.concluded(Self.info.name, context, steps: steps)

@@ -41,7 +41,7 @@ public struct FixMatch: SemiSupervisedMethod {
         ])
 
         public static let ranges = SharedSettings.ranges(and: [
-            "batchSize": .within(1...65536), "threshold": .within(0...1), "unlabelledWeight": .atLeast(0),
+            "threshold": .within(0...1), "unlabelledWeight": .atLeast(0),
             "magnitude": .within(0...1), "cutout": .within(0...1),
         ])
     }

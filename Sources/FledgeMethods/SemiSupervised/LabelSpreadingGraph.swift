@@ -84,11 +84,12 @@ public struct LabelSpreadingGraph {
     }
 
     /// How often spreading finds a known label that it was not told: the labels of each class are halved, and each half
-    /// is found from the other. nil where a class has a single label.
+    /// is found from the other. Single labels of a class are always told. nil where no class has two.
     public func crossValidatedAccuracy(_ labels: [Int?], classes: Int, alpha: Double = 0.99) -> Double? {
         var members = [[Int]](repeating: [], count: classes)
         for (i, label) in labels.enumerated() { if let label { members[label].append(i) } }
-        guard members.allSatisfy({ $0.count >= 2 }) else { return nil }
+        members.removeAll { $0.count < 2 }
+        guard !members.isEmpty else { return nil }
         var right = 0
         var total = 0
         for half in 0..<2 {

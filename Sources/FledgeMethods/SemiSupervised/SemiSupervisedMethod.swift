@@ -67,7 +67,7 @@ extension Trainer {
         var warnings: [String] = []
         if let mask = lastMean("mask rate"), mask < 0.05 {
             warnings.append(
-                "fewer than 5 % of the unlabelled samples were confident enough at the end; try --set threshold=0.8 or more steps"
+                "fewer than 5 % of the unlabelled samples were confident enough at the end; lower the threshold or take more steps"
             )
         }
         if let losses = logs["unlabelled loss"]?.values, losses.allSatisfy({ abs($0) < 1e-9 }) {
@@ -206,9 +206,9 @@ func gaussianRamp(_ progress: Double, over share: Double) -> Double {
     return exp(-5 * left * left)
 }
 
-/// 0 up to `start`, then rising evenly to 1 at `end`.
+/// 0 up to `start`, then rising evenly to 1 at `end`; at once where that is no later.
 func linearRamp(_ progress: Double, _ start: Double, _ end: Double) -> Double {
-    progress >= end ? 1 : max(0, (progress - start) / (end - start))
+    progress < start ? 0 : progress >= end ? 1 : (progress - start) / (end - start)
 }
 
 /// p^(1 / T), made to sum to 1: with T below 1 the likely classes become likelier (Berthelot et al. 2019, equation 7).

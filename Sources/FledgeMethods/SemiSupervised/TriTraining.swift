@@ -58,8 +58,7 @@ public struct TriTraining: Method {
             return (0..<dataset.count).map { table.best($0).label }
         }
 
-        let draws = (0..<3).map { draw(context, $0) }
-        var guesses = try draws.map { try answers(known, $0) }
+        var guesses = try (0..<3).map { try answers(known, draw(context, $0)) }
         var bounds = [TriTrainingBound](repeating: TriTrainingBound(), count: 3)
         var random = context.random("agreed")
         for _ in 0..<config.rounds {
@@ -79,7 +78,7 @@ public struct TriTraining: Method {
             if next.isEmpty { break }
             for (i, labels) in next {
                 let all = known.merging(labels) { known, _ in known }
-                guesses[i] = try answers(all, draws[i] + labels.keys.filter { known[$0] == nil }.sorted())
+                guesses[i] = try answers(all, all.keys.sorted())
             }
         }
 

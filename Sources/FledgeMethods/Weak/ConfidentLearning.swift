@@ -39,6 +39,8 @@ public struct ConfidentLearning: Sendable {
         return 1 - (0..<k).reduce(0) { $0 + joint[$1 * k + $1] }
     }
 
+    /// A class with a single label is left out: whoever judged it has not seen the class, and nothing is known of how sure
+    /// of it to be.
     /// - Parameters:
     ///   - probabilities: labels.count * classes, from models that did not learn from the sample they judge.
     ///   - labels: a class index for each sample.
@@ -55,10 +57,10 @@ public struct ConfidentLearning: Sendable {
         self.thresholds = thresholds
         var counts = [Int](repeating: 0, count: k * k)
         var suspects: [Suspect] = []
-        for (i, label) in labels.enumerated() {
+        for (i, label) in labels.enumerated() where sizes[label] > 1 {
             let row = probabilities[(i * k)..<((i + 1) * k)].map(Double.init)
             // Of several classes that it reaches, the likeliest.
-            let reached = (0..<k).filter { sizes[$0] > 0 && row[$0] >= thresholds[$0] - 1e-7 }
+            let reached = (0..<k).filter { sizes[$0] > 1 && row[$0] >= thresholds[$0] - 1e-7 }
             guard let found = reached.max(by: { (row[$0], -$0) < (row[$1], -$1) }) else { continue }
             counts[label * k + found] += 1
             if found != label {

@@ -17,7 +17,7 @@ public final class BatchNorm: Layer, ModeSwitching {
     public let numBatchesTracked: Buffer
     public let epsilon: Double
     /// The weight of a new batch in the running statistics.
-    public let momentum: Double
+    public var momentum: Double
     public var isTraining = true
     /// Off: training mode normalises by the batch and leaves the running statistics alone, as for a second view or
     /// adversarial samples that should not count.

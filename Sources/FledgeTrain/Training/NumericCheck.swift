@@ -82,14 +82,14 @@ extension Trainer {
         var examination = StepExamination(step: step + 1, modules: [])
         task.train()
         do {
-            let (loss, _) = try update { part in
+            let (loss, _) = try update(context) { part in
                 var batches: [String: TrainingBatch] = [:]
                 for (name, loader) in loaders {
                     batches[name] = TrainingBatch(try loader.batch(at: step * settings.accumulation + part))
                 }
                 watcher.look(at: batches)
-                return (batches, context.random.stream("dropout").at(part))
-            } with: { batches in
+                return batches
+            } with: { batches, context in
                 try watcher.watch { try task.step(batches, context) }
             }
             examination.loss = loss

@@ -93,7 +93,8 @@ public final class Trainer {
         }
         self.loaders = loaders
         let epoch = loaders.map { $0.1.batchesPerEpoch }.max() ?? 1
-        totalSteps = settings.steps > 0 ? settings.steps : max(1, Int((settings.epochs * Double(epoch)).rounded()))
+        let updates = settings.epochs * Double(epoch) / Double(settings.accumulation)
+        totalSteps = settings.steps > 0 ? settings.steps : max(1, Int(updates.rounded()))
         let groups = groups ?? ParameterGroup.decaying(task.parameters(), weightDecay: settings.weightDecay)
         optimizer = Optimizer(settings.rule, groups: groups, learningRate: settings.learningRate)
         average =
@@ -147,12 +148,12 @@ public final class Trainer {
             var numbers: [(String, Double)]
             do {
                 numbers = try watchingUpdate {
-                    let (loss, logs) = try update { part in
+                    let (loss, logs) = try update(context) { _ in
                         var batches: [String: TrainingBatch] = [:]
                         for (name, stream) in streams { batches[name] = try stream.next().map(TrainingBatch.init) }
-                        return (batches, context.random.stream("dropout").at(part))
+                        return batches
                     } with: {
-                        try task.step($0, context)
+                        try task.step($0, $1)
                     }
                     optimizer.learningRate = schedule(Int(done * Double(Trainer.resolution))) * rateScale
                     optimizer.constantRate = settings.learningRate * rateScale
@@ -198,21 +199,22 @@ public final class Trainer {
 
     /// The gradients of one update, over `accumulation` batches.
     /// - Parameters:
-    ///   - part: gives the batches and the stream of random numbers of each part.
-    ///   - body: computes the loss.
+    ///   - part: gives the batches of each part.
+    ///   - body: computes the loss of a part.
     /// - Throws: `NumericFailure` when the loss or the norm of the gradients is no number. The norm is always computed:
     ///   one pass over the gradients, of which one is enough to spoil it.
     func update(
-        _ part: (Int) throws -> (batches: [String: TrainingBatch], random: RandomSource),
-        with body: ([String: TrainingBatch]) throws -> StepOutput
+        _ context: StepContext, _ part: (Int) throws -> [String: TrainingBatch],
+        with body: ([String: TrainingBatch], StepContext) throws -> StepOutput
     ) throws -> (loss: Double, logs: [(String, Double)]) {
         var total = 0.0
         var logs: [(String, Double)] = []
         for number in 0..<settings.accumulation {
-            let (batches, random) = try watching("data") { try part(number) }
-            Randomness.current = random
+            let batches = try watching("data") { try part(number) }
+            let context = context.part(number)
+            Randomness.current = context.random.stream("dropout").at(number)
             try Engine.withPrecision(settings.precision) {
-                let output = try watching("forward") { try body(batches) }
+                let output = try watching("forward") { try body(batches, context) }
                 let value = output.loss.item()
                 guard value.isFinite else { throw NumericFailure(quantity: "loss", step: step + 1) }
                 total += value / Double(settings.accumulation)

@@ -35,7 +35,7 @@ public struct TrainingSettings: Settings {
 
     public static let meanings = [
         "steps": "updates of the weights; 0 means as many as `epochs` make",
-        "epochs": "passes over the data of the first feed, when `steps` is 0",
+        "epochs": "passes over the data, of the feed that has most of it, when `steps` is 0",
         "minutes":
             "stops after so many minutes, with the schedule fitted to them; 0 means no limit. Results then depend on the machine's speed",
         "optimizer": "how gradients become updates",

@@ -58,6 +58,11 @@ public struct StepContext: Sendable {
     public let progress: Double
     /// A stream of this step's own.
     public let random: RandomSource
+
+    /// The same for one of the batches whose gradients are averaged: each draws numbers of its own.
+    func part(_ number: Int) -> StepContext {
+        number == 0 ? self : StepContext(step: step, progress: progress, random: random.stream("part").at(number))
+    }
 }
 
 /// What a step computed: the loss to minimise, and numbers worth watching.
