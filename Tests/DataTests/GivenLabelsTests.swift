@@ -56,7 +56,7 @@ final class GivenLabelsTests: XCTestCase {
             ("", "is empty"), ("id,label\n", "has no labels"), ("id,label\na,\n", "has no labels"),
             ("a,b,c\n1,2,3\n", "no column 'id'"), ("id,b,c\n1,2,3\n", "no column 'label'"),
             ("id,label\na,x,y\n", "row 2 has 3 cells"), ("id,label\na,x\nb,y\na,x\n", "rows 2 and 4"),
-            ("id,label\na,x\nz,y\n", "'z', which is no training sample"), ("id,label\na,x\n", "one class only"),
+            ("id,label\na,x\nz,y\n", "'z', which is no training sample"),
         ] {
             XCTAssertThrowsError(
                 try {
@@ -66,8 +66,13 @@ final class GivenLabelsTests: XCTestCase {
                 }()
             ) { XCTAssertTrue("\($0)".contains(says), "\(text): \($0)") }
         }
-        try folder.write("twice.csv", "id,x,label\na,1,\na,2,\nb,3,\n")
+        // Labels of one class are enough for some methods, and the others ask.
         var options = DataOptions()
+        options.labels = try labels("id,label\na,x\n", folder)
+        XCTAssertThrowsError(try DataSource.open(data, options: options).requireTwoClasses()) {
+            XCTAssertTrue("\($0)".contains("one class only"), "\($0)")
+        }
+        try folder.write("twice.csv", "id,x,label\na,1,\na,2,\nb,3,\n")
         options.labels = GivenLabels([("a", "x"), ("b", "y")], source: "book")
         XCTAssertThrowsError(try DataSource.open(folder.path + "/twice.csv", options: options)) {
             XCTAssertTrue("\($0)".contains("two samples of that name"), "\($0)")

