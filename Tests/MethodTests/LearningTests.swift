@@ -129,7 +129,7 @@ final class LearningTests: XCTestCase {
         let adapted = variance.value
         variance.value = variance.value * 100
         try Inference.adaptStatistics(context.backbone, context.data.dataset, input: context.input, seed: 0)
-        XCTAssertEqual(variance.value.floats(), adapted.floats())
+        XCTAssertLessThan((variance.value / adapted - 1).abs().max().item(), 1e-5)
         XCTAssertEqual(context.backbone.modules().compactMap { ($0.item as? BatchNorm)?.momentum }.max(), 0.1)
 
         let labelled = context.data.dataset.subset(context.data.labelled)
