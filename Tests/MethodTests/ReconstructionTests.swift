@@ -174,7 +174,7 @@ final class ReconstructionTests: XCTestCase {
         }
         let untrained = try Digits.untrained()
         let whole = try run(hidesFrame: false), broken = try run(hidesFrame: true)
-        XCTAssertGreaterThan(whole.accuracy, untrained + 0.02)
+        XCTAssertGreaterThan(whole.accuracy, untrained + 0.01)
         XCTAssertEqual(whole.warnings, [])
         XCTAssertLessThan(broken.accuracy, whole.accuracy - 0.03)
         XCTAssertGreaterThan(broken.trainer.lastMean("loss")!, whole.trainer.lastMean("loss")! + 0.05)
