@@ -162,39 +162,24 @@ final class InstanceLearningTests: XCTestCase {
         }
     }
 
+    /// Told from all other samples, or from some that are drawn.
     func testNPID() throws {
-        var config = NPID.Config()
-        config.batchSize = 128
-        config.training.steps = 200
-        let whole = try learn(NPID(config))
-        // Every sample finds another's place in the memory.
-        let mixed = try learn(NPID(config)) { batch, random in
-            let order = random.permutation(batch.indices.count)
-            return TrainingBatch(
-                views: batch.views, labels: batch.labels, indices: order.map { batch.indices[$0] })
+        for negatives in [0, 256] {
+            var config = NPID.Config()
+            (config.batchSize, config.negatives, config.training.steps) = (128, negatives, 200)
+            let whole = try learn(NPID(config))
+            // Every sample finds another's place in the memory.
+            let mixed = try learn(NPID(config)) { batch, random in
+                let order = random.permutation(batch.indices.count)
+                return TrainingBatch(
+                    views: batch.views, labels: batch.labels, indices: order.map { batch.indices[$0] })
+            }
+            XCTAssertGreaterThan(whole.accuracy, try untrained() + 0.025)
+            XCTAssertLessThan(mixed, whole.accuracy - 0.02)
+            XCTAssertEqual(whole.result.warnings, [])
+            let learned = try XCTUnwrap(whole.result.metrics["loss_learned"])
+            XCTAssertTrue(learned > 0.02 && learned < 1, "\(learned)")
         }
-        XCTAssertGreaterThan(whole.accuracy, try untrained() + 0.025)
-        XCTAssertLessThan(mixed, whole.accuracy - 0.02)
-        XCTAssertEqual(whole.result.warnings, [])
-    }
-
-    /// Told from some places that are drawn, a vector learns nearly as much as from all.
-    func testNPIDEstimates() throws {
-        var config = NPID.Config()
-        config.batchSize = 128
-        config.negatives = 256
-        config.training.steps = 200
-        let some = try learn(NPID(config))
-        XCTAssertGreaterThan(some.accuracy, try untrained() + 0.025)
-        XCTAssertEqual(some.result.warnings, [])
-        let learned = try XCTUnwrap(some.result.metrics["loss_learned"])
-        XCTAssertTrue(learned > 0.02 && learned < 1, "\(learned)")
-        let mixed = try learn(NPID(config)) { batch, random in
-            let order = random.permutation(batch.indices.count)
-            return TrainingBatch(
-                views: batch.views, labels: batch.labels, indices: order.map { batch.indices[$0] })
-        }
-        XCTAssertLessThan(mixed, some.accuracy - 0.02)
     }
 
     /// A sample's place in the memory moves half of the way to what the network said of it, the others stay.

@@ -270,7 +270,6 @@ final class LearningTests: XCTestCase {
         XCTAssertGreaterThan(known, unknown + 0.02)
     }
 
-    /// Thin shares become as sure as they are said to be right, and stay what they were.
     /// A result is doubted where a simple way did as well, or where few samples decide.
     func testDoubts() {
         func doubts(right: Int, supervised: Int, pixels: Int, of count: Int) -> String {
@@ -284,6 +283,7 @@ final class LearningTests: XCTestCase {
         XCTAssertTrue(doubts(right: 90, supervised: 70, pixels: 90, of: 100).contains("raw values did as well"))
     }
 
+    /// Thin shares become as sure as they are said to be right, and stay what they were.
     func testSharpenedShares() {
         let shares: [Float] = [0.5, 0.3, 0.2, 0.2, 0.2, 0.6, 0.35, 0.33, 0.32]
         for confidence in [0.4, 0.6, 0.9] {

@@ -68,10 +68,12 @@ public final class Loader: Sendable {
         self.workers = workers
         self.prefetch = prefetch
         random = RandomSource(seed: seed)
-        var counts = [Int](repeating: 0, count: dataset.count)
+        // Not as long as the dataset: some loaders are for one batch.
+        var counts: [Int: Int] = [:]
         let repetition = used.map { index in
-            counts[index] += 1
-            return counts[index] - 1
+            let before = counts[index, default: 0]
+            counts[index] = before + 1
+            return before
         }
         self.repetition = repetition.contains { $0 > 0 } ? repetition : []
     }

@@ -77,15 +77,19 @@ struct Recipe {
         let labels = settings.labelsPerClass.map { $0 * dataset.classNames.count } ?? dataset.labelledCount
         var supervised = settings.supervised
         supervised.batchSize = min(supervised.batchSize, max(labels, 8))
-        /// Whether nobody chose a length.
-        func isOpen(_ training: TrainingSettings) -> Bool {
-            settings.minutes == 0 && training.steps == 0 && training.epochs == 0
-        }
-        if isOpen(supervised.training) { supervised.training.steps = steps(600) }
-
         var pretraining = settings.pretraining
         pretraining.batchSize = min(pretraining.batchSize, samples)
-        if isOpen(pretraining.training) {
+        var learning = settings.learning
+        learning.batchSize = min(learning.batchSize, max(labels, 8))
+
+        // A time limit is shared out by what each stage gains from it.
+        if settings.minutes > 0 {
+            supervised.training.minutes = settings.minutes * 0.1
+            pretraining.training.minutes = settings.minutes * 0.25
+            learning.training.minutes = settings.minutes * (input.isImage ? 0.6 : 0.85)
+        }
+        if supervised.training.isOpen { supervised.training.steps = steps(600) }
+        if pretraining.training.isOpen {
             // 14 passes over all samples; of few samples there are more, of very many fewer.
             let wanted = 14 * Double(samples) / Double(pretraining.batchSize)
             pretraining.training.steps = steps(min(max(wanted, 1600), 6400))
@@ -113,17 +117,8 @@ struct Recipe {
             recolour = isPhoto
         }
 
-        var learning = settings.learning
-        learning.batchSize = min(learning.batchSize, max(labels, 8))
         shortLearning = steps(800)
         longLearning = steps(input.isImage ? 3000 : 2000)
-
-        // A time limit is shared out by what each stage gains from it.
-        if settings.minutes > 0 {
-            supervised.training.minutes = settings.minutes * 0.1
-            pretraining.training.minutes = input.isImage ? settings.minutes * 0.25 : 0
-            learning.training.minutes = settings.minutes * (input.isImage ? 0.6 : 0.85)
-        }
         self.supervised = supervised
         self.pretraining = input.isImage ? pretraining : nil
         self.learning = learning
@@ -160,8 +155,7 @@ struct Recipe {
                     "rough views", isSmall ? "very gentle" : "gentle",
                     why: "small grey pictures lose what they show when much is changed"))
         }
-        let training = learning.training
-        guard training.minutes == 0, training.steps == 0, training.epochs == 0 else { return (learning, choices) }
+        guard learning.training.isOpen else { return (learning, choices) }
         learning.training.steps = fromSpreadLabels ? shortLearning : longLearning
         if !fromSpreadLabels, learning.training.learningRate == standard.training.learningRate {
             learning.training.learningRate *= 2
@@ -212,6 +206,11 @@ struct Recipe {
 
     /// Networks that learned from few labels misjudge even shares by up to 0.25.
     private static let leastImbalance = 0.3
+}
+
+extension TrainingSettings {
+    /// Whether nobody chose a length.
+    fileprivate var isOpen: Bool { steps == 0 && epochs == 0 && minutes == 0 }
 }
 
 extension ViewSettings {
