@@ -124,6 +124,18 @@ final class ActiveTests: XCTestCase {
         }
     }
 
+    /// Chances follow the squares of the scores; nothing comes twice, and what has no score comes last.
+    func testPowerDraws() {
+        var random = RandomSource(seed: 4)
+        let draws = (0..<2000).map { _ in Acquisition.powerDraws([1, 0, 2, -1e-17], count: 4, random: &random) }
+        for draw in draws {
+            XCTAssertEqual(Set(draw), [0, 1, 2, 3])
+            XCTAssertEqual(Set(draw.prefix(2)), [0, 2])
+        }
+        XCTAssertEqual(Double(draws.count { $0[0] == 2 }) / 2000, 0.8, accuracy: 0.03)
+        XCTAssertEqual(Acquisition.powerDraws([3], count: 2, random: &random), [0])
+    }
+
     func testCurves() {
         let points = [(0, 10, 0.5), (0, 20, 0.7), (0, 40, 0.9), (1, 10, 0.7), (1, 20, 0.9), (1, 40, 0.9)].map {
             ActiveSimulation.Point(strategy: .margin, seed: $0.0, labels: $0.1, accuracy: $0.2)

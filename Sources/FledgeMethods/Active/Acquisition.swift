@@ -52,6 +52,24 @@ public enum Acquisition {
         return draws[0].indices.map { c in draws.reduce(0) { $0 + $1[c] } / Double(draws.count) }
     }
 
+    /// Samples drawn without replacement, each with a chance in proportion to a power of its score (PowerBALD, Kirsch et
+    /// al. 2023, "Stochastic batch acquisition: a simple baseline for deep active learning"). The highest scores of many
+    /// samples tend to be of samples that are alike: one of them would do.
+    /// - Parameters:
+    ///   - scores: higher is likelier. Those of 0 or below come last.
+    ///   - power: the paper's 1 leaves more to chance; the higher it is, the more the highest are preferred.
+    /// - Returns: `count` indices, in the order of drawing; fewer where there are fewer.
+    public static func powerDraws(
+        _ scores: [Double], count: Int, power: Double = 2, random: inout RandomSource
+    ) -> [Int] {
+        var weights = scores.map { pow(max($0, 1e-9), power) }
+        return (0..<min(count, scores.count)).compactMap { _ in
+            let next = random.index(inProportionTo: weights)
+            if let next { weights[next] = 0 }
+            return next
+        }
+    }
+
     /// Greedy k-centre (Sener and Savarese 2018, "Active learning for convolutional neural networks: a core-set
     /// approach", algorithm 1): each pick is the sample farthest from all centres so far. Of equally far ones the first.
     /// - Parameters:

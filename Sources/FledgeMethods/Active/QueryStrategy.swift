@@ -6,9 +6,9 @@ public enum QueryStrategy: String, Codable, Sendable, CaseIterable {
     case random
     case leastConfident = "least-confident"
     case margin, entropy
-    /// Disagreement of passes with dropout.
+    /// Disagreement of passes with dropout; drawn, as samples on which there is most of it are alike.
     case bald
-    /// Disagreement of several models of the same samples (query by committee, Seung et al. 1992).
+    /// Disagreement of several models of the same samples (query by committee, Seung et al. 1992); drawn likewise.
     case committee
     /// Any of those that two models, each of which knows one half of every sample, name differently (naive co-testing,
     /// Muslea et al. 2006, "Active learning with multiple views", section 3).
@@ -36,17 +36,19 @@ public enum QueryStrategy: String, Codable, Sendable, CaseIterable {
         var random = random.stream(rawValue)
         let count = min(count, candidates.count)
         guard count > 0 else { return [] }
+        func drawn(_ score: (Int) -> Double) -> [Int] {
+            var random = random.stream("choice")
+            return Acquisition.powerDraws(candidates.map(score), count: count, random: &random).map { candidates[$0] }
+        }
         switch self {
         case .random: return random.permutation(candidates.count).prefix(count).map { candidates[$0] }
         case .leastConfident: return highest(count, of: candidates, opinion.rows(Acquisition.leastConfident))
         case .margin: return highest(count, of: candidates, opinion.rows { -Acquisition.margin($0) })
         case .entropy: return highest(count, of: candidates, opinion.rows(Acquisition.entropy))
         case .bald:
-            return highest(
-                count, of: candidates, opinion.each(try opinion.dropoutDraws(random: random), Acquisition.bald))
+            return drawn(opinion.each(try opinion.dropoutDraws(random: random), Acquisition.bald))
         case .committee:
-            return highest(
-                count, of: candidates, opinion.each(try opinion.committeeDraws(random: random), Acquisition.bald))
+            return drawn(opinion.each(try opinion.committeeDraws(random: random), Acquisition.bald))
         case .multiView:
             let isContended = opinion.each(try opinion.halfDraws(random: random.stream("halves"))) { halves in
                 Set(halves.map { half in half.indices.max { half[$0] < half[$1] } }).count > 1
