@@ -214,4 +214,23 @@ final class ProbeTests: XCTestCase {
         let wrong = measure(noise: 0.2) { ($0 + 1) % classes }
         XCTAssertGreaterThan(wrong.means, wrong.bound + 0.1)
     }
+
+    /// Fine-tuning mirrors pictures where the run did: those in colour, unless something else is said.
+    func testFineTuningMirrorsAsTheRun() throws {
+        let context = try Digits.context(perClass: 1, samples: 100)
+        let test = try Digits.test()
+        func draws(_ flip: Bool?) throws -> [Double] {
+            var comparison = FeatureComparison(train: context.data.dataset, test: test, seed: 1) {
+                var random = RandomSource(seed: 1)
+                return FittedModel(
+                    backbone: try Models.make("small-conv", inputShape: context.input.shape, random: &random),
+                    head: nil, modelName: "small-conv", method: "none", classNames: context.data.classNames,
+                    input: context.input)
+            }
+            comparison.flip = flip
+            return try comparison.measure(.finetune, labelsPerClass: [1], draws: 1).flatMap(\.draws)
+        }
+        XCTAssertFalse(context.flip)
+        XCTAssertNotEqual(try draws(true), try draws(nil))
+    }
 }

@@ -47,21 +47,51 @@ struct ContinuingOptions: ParsableArguments {
 
 /// Does what a run's `run.yaml` says, from where it stopped or to look at it again.
 enum StoredRun {
+    /// What `run.yaml` says.
+    enum Content {
+        /// The method's settings are in the file still.
+        case train(TrainRun)
+        case learn(LearnRun, LearnSettings)
+
+        /// Whether the run was told, or found, that a mirrored picture keeps its class; nil: as its kind of pictures does.
+        var flip: Bool? {
+            switch self {
+            case .train(let run): run.flip
+            case .learn(_, let settings): settings.flip == .auto ? nil : settings.flip == .yes
+            }
+        }
+    }
+
+    /// nil for a model file, and for a run that was not made by a verb.
+    static func content(of reference: String) throws -> Content? {
+        guard let file = (try? RunFolder.open(at: reference))?.settingsPath, (try? command(file)) != nil else {
+            return nil
+        }
+        return try content(file)
+    }
+
+    private static func content(_ file: String) throws -> Content {
+        let section = RunDescription.section
+        switch try command(file) {
+        case .train: return .train(try TrainRun().applying(yamlFile: file, omitting: [section]))
+        case .learn:
+            return .learn(
+                try LearnRun().applying(yamlFile: file, omitting: [section]),
+                try LearnSettings().applying(yamlFile: file, section: section))
+        }
+    }
+
     /// - Returns: the report, and what to tell a person.
     static func execute(_ folder: RunFolder, output: OutputOptions) throws -> (report: Report, summary: String) {
         let file = folder.settingsPath
-        let section = RunDescription.section
-        switch try command(file) {
-        case .train:
-            let run = try TrainRun().applying(yamlFile: file, omitting: [section])
+        switch try content(file) {
+        case .train(let run):
             let entry = try Methods.entry(named: run.method)
             let (learner, settings) = try entry.make(file, [])
             enter(run.workingFolder)
             let report = try run.execute(learner, entry.info, settings: settings, output: output) { folder }
             return (report, run.summary(report, folder.path))
-        case .learn:
-            let run = try LearnRun().applying(yamlFile: file, omitting: [section])
-            let settings = try LearnSettings().applying(yamlFile: file, section: section)
+        case .learn(let run, let settings):
             enter(run.workingFolder)
             let report = try run.execute(settings, output: output) { _ in folder }
             return (report, run.summary(report, folder.path))
@@ -92,24 +122,16 @@ enum StoredRun {
 
     /// nil for a model file, for a run that was not made by a verb, and for one that held nothing out.
     static func heldOut(by reference: String) throws -> HeldOut? {
-        guard let file = (try? RunFolder.open(at: reference))?.settingsPath, let command = try? command(file) else {
-            return nil
-        }
-        let section = RunDescription.section
         func found(_ data: String, _ workingFolder: String, _ reading: ReadingSettings, _ seed: Int) -> HeldOut? {
             func path(_ name: String) -> String { absolute(name, in: workingFolder) }
             return reading.holdOut.map {
                 HeldOut(data: path(data), labels: reading.labels.map(path), share: $0, seed: seed)
             }
         }
-        switch command {
-        case .train:
-            let run = try TrainRun().applying(yamlFile: file, omitting: [section])
-            return found(run.data, run.workingFolder, run.reading, run.seed)
-        case .learn:
-            let run = try LearnRun().applying(yamlFile: file, omitting: [section])
-            let settings = try LearnSettings().applying(yamlFile: file, section: section)
-            return found(run.data, run.workingFolder, run.reading, settings.seed)
+        switch try content(of: reference) {
+        case .train(let run)?: return found(run.data, run.workingFolder, run.reading, run.seed)
+        case .learn(let run, let settings)?: return found(run.data, run.workingFolder, run.reading, settings.seed)
+        case nil: return nil
         }
     }
 

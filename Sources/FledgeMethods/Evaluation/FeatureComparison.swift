@@ -31,6 +31,8 @@ public struct FeatureComparison {
     private let train: any Dataset
     private let test: any Dataset
     private let seed: UInt64
+    /// Whether fine-tuning may mirror pictures; nil: those in colour.
+    public var flip: Bool?
     /// Makes the progress display of a fine-tuning.
     public var progress: (_ title: String, _ goal: TrainingProgress.Goal) -> TrainingProgress? = { _, _ in nil }
 
@@ -139,6 +141,7 @@ public struct FeatureComparison {
                 data: TrainingData(dataset: train, labelled: samples, input: model.input),
                 backbone: fresh ? try untrained(model, seed: seed) : model.backbone, modelName: model.modelName,
                 seed: seed)
+            context.flip = flip ?? context.flip
             context.progress = progress
             return accuracy(try Supervised(Supervised.Config()).learn(context).model.probabilities(of: test))
         }
