@@ -223,6 +223,35 @@ final class ClusteringLearningTests: XCTestCase {
         }
     }
 
+    /// Each patch has a piece of its own cut from it, and a shade of its own.
+    func testPiecesOfPatches() throws {
+        let context = try Digits.context(perClass: 1, samples: 20)
+        let pictures = Tensor.arange(0, 128).reshaped([2, 8, 8, 1])
+        let patches = try XCTUnwrap(PatchGrid(3, side: 8)).pieces(of: pictures)
+        func pieces(_ crop: Double, _ jitter: Double) throws -> Tensor {
+            var config = CPC.Config()
+            (config.patchCrop, config.patchJitter) = (crop, jitter)
+            return try CPC.Task(config, context).pieces(of: pictures, random: RandomSource(seed: 2))
+        }
+        XCTAssertEqual(try pieces(1, 0).floats(), patches.floats())
+        let cut = try pieces(0.75, 0)
+        XCTAssertEqual(cut.shape, [18, 3, 3, 1])
+        // How far right and down of the patch's corner.
+        let corners = (0..<18).map { Int(cut[$0, 0, 0, 0].item() - patches[$0, 0, 0, 0].item()) }
+        XCTAssertEqual(Set(corners), [0, 1, 8, 9])
+        for (piece, corner) in corners.enumerated() {
+            let same = patches[piece].narrowed(axis: 0, start: corner / 8, length: 3)
+                .narrowed(axis: 1, start: corner % 8, length: 3)
+            XCTAssertEqual(cut[piece].floats(), same.floats())
+        }
+        let shaded = try pieces(1, 0.5)
+        let contrasts = (0..<18).map { piece in
+            (shaded[piece, 3, 3, 0].item() - shaded[piece, 0, 0, 0].item()) / 27
+        }
+        XCTAssertEqual(Set(contrasts.map { ($0 * 1000).rounded() }).count, 18)
+        for contrast in contrasts { XCTAssertEqual(contrast, 1, accuracy: 0.5) }
+    }
+
     /// Patches cover the picture from edge to edge, whatever its size.
     func testPatchGrid() throws {
         let sizes = [(3, 28, 14, 7), (3, 8, 4, 2), (7, 256, 64, 32), (3, 32, 16, 8), (2, 8, 5, 3)]

@@ -8,10 +8,10 @@ import Foundation
 /// CPC: from what came before, recognise what comes next among the pieces of all samples (van den Oord et al. 2018,
 /// "Representation learning with contrastive predictive coding").
 ///
-/// A picture is cut into `grid` x `grid` patches that overlap by half, as in the paper (7 x 7 of 64 pixels at 256); a row
-/// of numbers, which is read as a sequence such as a sound, into `grid` stretches. Each goes through the backbone; a
-/// recurrent network reads every column from the top, or the sequence from its start, and a linear map for each distance
-/// predicts what follows.
+/// A picture is cut into `grid` x `grid` patches that overlap by half, as in the paper (7 x 7 of 64 pixels at 256), and a
+/// piece is taken of each at random (60 pixels); a row of numbers, which is read as a sequence such as a sound, is cut
+/// into `grid` stretches. Each goes through the backbone; a recurrent network reads every column from the top, or the
+/// sequence from its start, and a linear map for each distance predicts what follows.
 public struct CPC: Pretraining {
     /// The paper's for ImageNet: a grid of 7, five rows ahead.
     public struct Config: Settings {
@@ -19,6 +19,8 @@ public struct CPC: Pretraining {
         public var grid = 3
         public var ahead = 2
         public var contextSize = 128
+        public var patchCrop = 0.9375
+        public var patchJitter = 0.0
         public var views = ViewSettings()
         public var training = TrainingSettings.pretraining
 
@@ -31,12 +33,16 @@ public struct CPC: Pretraining {
             "grid":
                 "rows and columns of patches, or stretches of a sequence, which overlap by half; their size follows from the sample's",
             "ahead": "how many rows below, or stretches to come, are predicted",
+            "patchCrop":
+                "side of the piece that is cut from each patch at a place of its own, as a share of the patch's; 1 takes patches whole",
+            "patchJitter":
+                "how much brightness and contrast of each patch change by themselves, in deviations of the data; of version 2 (Hénaff et al. 2020), and good for things and photos",
             "contextSize": "width of the network that reads what came before",
         ]
 
         public static let ranges: [String: SettingRange] = [
             "batchSize": .within(2...65536), "grid": .within(2...100), "ahead": .within(1...100),
-            "contextSize": .within(1...65536),
+            "contextSize": .within(1...65536), "patchCrop": .above(0, upTo: 1), "patchJitter": .within(0...1),
         ]
     }
 
@@ -64,6 +70,9 @@ public struct CPC: Pretraining {
         private let grid: PatchGrid
         /// How many sequences a sample gives.
         private let columns: Int
+        /// Side of the pieces that are cut from the patches.
+        private let crop: Int
+        private let patchJitter: Double
         private let scaling: PieceScaling
         private let paired: Bool
 
@@ -79,7 +88,9 @@ public struct CPC: Pretraining {
             self.columns = columns
             self.paired = paired
             backbone = context.backbone
-            scaling = PieceScaling(context, side: grid.patch)
+            crop = context.input.isImage ? max(1, Int((Double(grid.patch) * config.patchCrop).rounded())) : grid.patch
+            patchJitter = config.patchJitter
+            scaling = PieceScaling(context, side: crop)
             var random = context.random("reader")
             let width = context.backbone.featureCount
             reader = GRU(RecurrentSize(width, hidden: config.contextSize), random: &random)
@@ -96,8 +107,9 @@ public struct CPC: Pretraining {
         public func step(_ batches: [String: TrainingBatch], _ context: StepContext) throws -> StepOutput {
             let samples = batches["samples"]!.views[0]
             let places = grid.count, count = columns * samples.shape[0]
+            let pieces = pieces(of: samples, random: context.random.stream("patches"))
             // [row, column, sample, D] to a sequence of rows for each column of each sample.
-            let z = backbone(scaling(grid.pieces(of: samples))).reshaped([places, columns, samples.shape[0], -1])
+            let z = backbone(scaling(pieces)).reshaped([places, columns, samples.shape[0], -1])
                 .permuted([1, 2, 0, 3])
                 .reshaped([count, places, -1])
             let read = reader(z).output
@@ -115,6 +127,25 @@ public struct CPC: Pretraining {
             }
             return StepOutput(
                 stack(losses).mean(), [("spread", spread(z.reshaped([-1, z.shape[2]]))), ("accuracy", hits)])
+        }
+
+        /// A piece of each patch of pictures, in a shade of its own: neither edges that run on nor shades should give away
+        /// what belongs together. Stretches of sequences are whole.
+        func pieces(of samples: Tensor, random: RandomSource) -> Tensor {
+            var random = random
+            var pieces = grid.pieces(of: samples)
+            let count = pieces.shape[0]
+            let room = grid.patch - crop
+            if room > 0 {
+                let corners = (0..<count).map { _ in
+                    (row: random.integer(below: room + 1), column: random.integer(below: room + 1))
+                }
+                pieces = crops(pieces, size: crop, corners: corners)
+            }
+            guard patchJitter > 0 else { return pieces }
+            let shape = [count] + [Int](repeating: 1, count: pieces.rank - 1)
+            let contrast = Tensor.uniform(shape, 1 - patchJitter, 1 + patchJitter, random: &random)
+            return pieces * contrast + Tensor.uniform(shape, -patchJitter, patchJitter, random: &random)
         }
     }
 }
