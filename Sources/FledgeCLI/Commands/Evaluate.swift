@@ -96,7 +96,7 @@ struct Evaluate: ParsableCommand {
         var comparison = FeatureComparison(train: data.train, test: test, seed: UInt64(seed)) {
             try RunReference.model(reference)
         }
-        comparison.flip = try StoredRun.content(of: reference)?.flip
+        if probe == .finetune { comparison.flip = try StoredRun.content(of: reference)?.flip }
         let style = output.progressStyle
         comparison.progress = { title, goal in TrainingProgress(title, goal: goal, style: style) }
         let rows = try comparison.measure(
