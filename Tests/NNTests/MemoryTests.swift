@@ -19,7 +19,7 @@ final class MemoryTests: XCTestCase {
         }
     }
 
-    func testThousandStepsStayFlat() throws {
+    func testThousandsOfStepsStayFlat() throws {
         var random = RandomSource(seed: 3)
         let network = Sequential(
             Conv2d(1, 32, kernel: 3, padding: 1, random: &random), BatchNorm(32), ReLU(),
@@ -41,17 +41,24 @@ final class MemoryTests: XCTestCase {
             losses.append(loss.item())
         }
 
-        losses.reserveCapacity(2000)
+        losses.reserveCapacity(5000)
         for _ in 0..<200 { step() }
-        let before = try Footprint()
-        for _ in 0..<1000 { step() }
-        let after = try Footprint()
-        XCTAssertEqual(after.tensors, before.tensors)
-        XCTAssertEqual(after.nodes, before.nodes)
-        XCTAssertEqual(after.blocks, before.blocks)
-        XCTAssertEqual(after.liveBytes, before.liveBytes)
-        XCTAssertEqual(after.cachedBytes, before.cachedBytes)
-        XCTAssertLessThan(after.residentBytes - before.residentBytes, 2 << 20)
+        var before = try Footprint()
+        var growth: [Int] = []
+        for _ in 0..<4 {
+            for _ in 0..<1000 { step() }
+            let after = try Footprint()
+            XCTAssertEqual(after.tensors, before.tensors)
+            XCTAssertEqual(after.nodes, before.nodes)
+            XCTAssertEqual(after.blocks, before.blocks)
+            XCTAssertEqual(after.liveBytes, before.liveBytes)
+            XCTAssertEqual(after.cachedBytes, before.cachedBytes)
+            growth.append(after.residentBytes - before.residentBytes)
+            before = after
+        }
+        // The system may page in code or open a thread's arena at any time, once; what leaks grows in every round.
+        XCTAssertLessThan(
+            try XCTUnwrap(growth.min()), 256 << 10, "resident memory grew in every round: \(growth) bytes")
         XCTAssertLessThan(losses[1199], losses[0] * 0.8, "the network did not learn, so this was no training")
     }
 }
