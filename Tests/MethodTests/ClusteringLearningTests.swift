@@ -223,6 +223,20 @@ final class ClusteringLearningTests: XCTestCase {
         }
     }
 
+    /// Downwards, upwards, to the right and to the left.
+    func testDirectionsOfCPC() {
+        // Two rows, three columns, two samples: piece 10 * row + column of the first, and 100 more of the second.
+        let z = Tensor([Float]([0, 100, 1, 101, 2, 102, 10, 110, 11, 111, 12, 112]), shape: [2, 3, 2, 1])
+        func read(_ direction: Int) -> [[Float]] {
+            let sequences = CPC.Task.sequences(z, direction: direction)
+            return (0..<sequences.shape[0]).map { sequences[$0].floats() }
+        }
+        XCTAssertEqual(read(0), [[0, 10], [100, 110], [1, 11], [101, 111], [2, 12], [102, 112]])
+        XCTAssertEqual(read(1), [[10, 0], [110, 100], [11, 1], [111, 101], [12, 2], [112, 102]])
+        XCTAssertEqual(read(2), [[0, 1, 2], [100, 101, 102], [10, 11, 12], [110, 111, 112]])
+        XCTAssertEqual(read(3), [[2, 1, 0], [102, 101, 100], [12, 11, 10], [112, 111, 110]])
+    }
+
     /// Each patch has a piece of its own cut from it, and a shade of its own.
     func testPiecesOfPatches() throws {
         let context = try Digits.context(perClass: 1, samples: 20)

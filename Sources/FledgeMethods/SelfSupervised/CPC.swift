@@ -11,13 +11,15 @@ import Foundation
 /// A picture is cut into `grid` x `grid` patches that overlap by half, as in the paper (7 x 7 of 64 pixels at 256), and a
 /// piece is taken of each at random (60 pixels); a row of numbers, which is read as a sequence such as a sound, is cut
 /// into `grid` stretches. Each goes through the backbone; a recurrent network reads every column from the top, or the
-/// sequence from its start, and a linear map for each distance predicts what follows.
+/// sequence from its start, and a linear map for each distance predicts what follows. Version 2 (Hénaff et al. 2020,
+/// "Data-efficient image recognition with contrastive predictive coding") reads in more `directions`.
 public struct CPC: Pretraining {
     /// The paper's for ImageNet: a grid of 7, five rows ahead.
     public struct Config: Settings {
         public var batchSize = 64
         public var grid = 3
         public var ahead = 2
+        public var directions = 1
         public var contextSize = 128
         public var patchCrop = 0.9375
         public var patchJitter = 0.0
@@ -33,6 +35,8 @@ public struct CPC: Pretraining {
             "grid":
                 "rows and columns of patches, or stretches of a sequence, which overlap by half; their size follows from the sample's",
             "ahead": "how many rows below, or stretches to come, are predicted",
+            "directions":
+                "ways of reading, each with a network of its own: downwards, upwards, to the right, to the left; of rows of numbers, onwards and backwards (1 is version 1, 4 is version 2)",
             "patchCrop":
                 "side of the piece that is cut from each patch at a place of its own, as a share of the patch's; 1 takes patches whole",
             "patchJitter":
@@ -42,7 +46,8 @@ public struct CPC: Pretraining {
 
         public static let ranges: [String: SettingRange] = [
             "batchSize": .within(2...65536), "grid": .within(2...100), "ahead": .within(1...100),
-            "contextSize": .within(1...65536), "patchCrop": .above(0, upTo: 1), "patchJitter": .within(0...1),
+            "directions": .within(1...4), "contextSize": .within(1...65536), "patchCrop": .above(0, upTo: 1),
+            "patchJitter": .within(0...1),
         ]
     }
 
@@ -61,9 +66,10 @@ public struct CPC: Pretraining {
 
     public final class Task: PretrainingTask {
         public let backbone: any Backbone
-        let reader: GRU
-        /// W_k of the paper, from the context to the features of a piece k + 1 places on.
-        let predictors: [Linear]
+        /// Of each direction.
+        let readers: [GRU]
+        /// Of each direction W_k of the paper, from the context to the features of a piece k + 1 places on.
+        let predictors: [[Linear]]
         public let seesPieces = true
         public let feeds: [Feed]
         public let ruler: LossRuler?
@@ -93,9 +99,14 @@ public struct CPC: Pretraining {
             scaling = PieceScaling(context, side: crop)
             var random = context.random("reader")
             let width = context.backbone.featureCount
-            reader = GRU(RecurrentSize(width, hidden: config.contextSize), random: &random)
             let ahead = min(config.ahead, config.grid - 1)
-            predictors = (0..<ahead).map { _ in Linear(config.contextSize, width, bias: false, random: &random) }
+            let directions = context.input.isImage ? config.directions : min(config.directions, 2)
+            readers = (0..<directions).map { _ in
+                GRU(RecurrentSize(width, hidden: config.contextSize), random: &random)
+            }
+            predictors = (0..<directions).map { _ in
+                (0..<ahead).map { _ in Linear(config.contextSize, width, bias: false, random: &random) }
+            }
             let views = [context.randomView(config.views)]
             feeds = [Feed("samples", from: .everything, batchSize: config.batchSize, views: views)]
             let batch = min(config.batchSize, context.data.dataset.count)
@@ -106,27 +117,39 @@ public struct CPC: Pretraining {
 
         public func step(_ batches: [String: TrainingBatch], _ context: StepContext) throws -> StepOutput {
             let samples = batches["samples"]!.views[0]
-            let places = grid.count, count = columns * samples.shape[0]
             let pieces = pieces(of: samples, random: context.random.stream("patches"))
-            // [row, column, sample, D] to a sequence of rows for each column of each sample.
-            let z = backbone(scaling(pieces)).reshaped([places, columns, samples.shape[0], -1])
-                .permuted([1, 2, 0, 3])
-                .reshaped([count, places, -1])
-            let read = reader(z).output
+            let z = backbone(scaling(pieces)).reshaped([grid.count, columns, samples.shape[0], -1])
             var losses: [Tensor] = []
-            var hits = 0.0
-            for (index, predictor) in predictors.enumerated() {
-                let rows = places - 1 - index
-                let context = read.narrowed(axis: 1, start: 0, length: rows).reshaped([count * rows, -1])
-                var wanted = z.narrowed(axis: 1, start: index + 1, length: rows)
-                if !paired { wanted = wanted.rolled(by: 1, axis: 0) }
-                let targets = wanted.reshaped([count * rows, -1])
-                let (loss, accuracy) = infoNCE(targets, contexts: context, weight: predictor.weight.value)
-                losses.append(loss)
-                hits += accuracy / Double(predictors.count)
+            var hits: [Double] = []
+            for (direction, reader) in readers.enumerated() {
+                let sequences = Self.sequences(z, direction: direction)
+                let (count, places) = (sequences.shape[0], sequences.shape[1])
+                let read = reader(sequences).output
+                for (index, predictor) in predictors[direction].enumerated() {
+                    let rows = places - 1 - index
+                    let context = read.narrowed(axis: 1, start: 0, length: rows).reshaped([count * rows, -1])
+                    var wanted = sequences.narrowed(axis: 1, start: index + 1, length: rows)
+                    if !paired { wanted = wanted.rolled(by: 1, axis: 0) }
+                    let targets = wanted.reshaped([count * rows, -1])
+                    let (loss, accuracy) = infoNCE(targets, contexts: context, weight: predictor.weight.value)
+                    losses.append(loss)
+                    hits.append(accuracy)
+                }
             }
             return StepOutput(
-                stack(losses).mean(), [("spread", spread(z.reshaped([-1, z.shape[2]]))), ("accuracy", hits)])
+                stack(losses).mean(),
+                [
+                    ("spread", spread(z.reshaped([-1, z.shape[3]]))),
+                    ("accuracy", hits.reduce(0, +) / Double(hits.count)),
+                ])
+        }
+
+        /// Features of pieces [rows, columns, N, D] as sequences [columns * N, rows, D], read downwards (0) or upwards
+        /// (1); or [rows * N, columns, D], to the right (2) or to the left (3).
+        static func sequences(_ z: Tensor, direction: Int) -> Tensor {
+            let lines = z.permuted(direction < 2 ? [1, 2, 0, 3] : [0, 2, 1, 3])
+                .reshaped([-1, z.shape[direction < 2 ? 0 : 1], z.shape[3]])
+            return direction % 2 == 0 ? lines : lines.flipped(axes: [1])
         }
 
         /// A piece of each patch of pictures, in a shade of its own: neither edges that run on nor shades should give away
