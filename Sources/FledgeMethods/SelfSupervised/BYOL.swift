@@ -8,10 +8,11 @@ import FledgeTrain
 /// nothing is pushed apart (Grill et al. 2020, "Bootstrap your own latent: a new approach to self-supervised
 /// learning").
 ///
-/// The paper's rate of 0.2 for each 256 pictures belongs to LARS and its heads are 4096 wide, for ImageNet.
+/// The paper's rate of 0.2 for each 256 pictures belongs to LARS and its heads are 4096 wide, for ImageNet. Batches
+/// are small here, for more updates from as many pictures.
 public struct BYOL: Pretraining {
     public struct Config: Settings {
-        public var batchSize = 256
+        public var batchSize = 64
         public var momentum = 0.9
         public var hiddenSize = 256
         public var projectionSize = 64

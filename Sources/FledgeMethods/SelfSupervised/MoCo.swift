@@ -9,12 +9,13 @@ import FledgeTrain
 /// learning").
 ///
 /// Version 2 (Chen et al. 2020, "Improved baselines with momentum contrastive learning") by default; `head=linear` with
-/// `temperature=0.07` is version 1. The papers' queue holds 65,536 keys of 1.28 million pictures.
+/// `temperature=0.07` is version 1. The papers' queue holds 65,536 keys of 1.28 million pictures, and their batches 256;
+/// here they are smaller, for more updates from as many pictures.
 public struct MoCo: Pretraining {
     public struct Config: Settings {
         public enum Head: String, Codable, Sendable, CaseIterable { case mlp, linear }
 
-        public var batchSize = 256
+        public var batchSize = 64
         public var temperature = 0.2
         public var queueSize = 0
         public var momentum = 0.99

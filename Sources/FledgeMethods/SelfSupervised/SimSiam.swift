@@ -8,10 +8,11 @@ import FledgeTrain
 /// what is predicted; no negatives and no second network (Chen and He 2021, "Exploring simple siamese representation
 /// learning").
 ///
-/// The paper's heads are 2048 wide with three layers, two on CIFAR; its rate is 0.05 for each 256 pictures.
+/// The paper's heads are 2048 wide with three layers, two on CIFAR; its rate is 0.05 for each 256 pictures. Batches
+/// are small here, for more updates from as many pictures.
 public struct SimSiam: Pretraining {
     public struct Config: Settings {
-        public var batchSize = 256
+        public var batchSize = 64
         public var hiddenSize = 256
         public var projectionSize = 256
         public var projectorLayers = 2
