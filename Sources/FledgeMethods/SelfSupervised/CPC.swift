@@ -36,7 +36,7 @@ public struct CPC: Pretraining {
                 "rows and columns of patches, or stretches of a sequence, which overlap by half; their size follows from the sample's",
             "ahead": "how many rows below, or stretches to come, are predicted",
             "directions":
-                "ways of reading, each with a network of its own: downwards, upwards, to the right, to the left; of rows of numbers, onwards and backwards (1 is version 1, 4 is version 2)",
+                "ways of reading, each with a network of its own: downwards, upwards, to the right, to the left; of rows of numbers two at most, onwards and backwards (1 is version 1, 4 is version 2)",
             "patchCrop":
                 "side of the piece that is cut from each patch at a place of its own, as a share of the patch's; 1 takes patches whole",
             "patchJitter":
@@ -66,7 +66,7 @@ public struct CPC: Pretraining {
 
     public final class Task: PretrainingTask {
         public let backbone: any Backbone
-        /// Of each direction.
+        /// Of each direction, what reads the pieces that came before.
         let readers: [GRU]
         /// Of each direction W_k of the paper, from the context to the features of a piece k + 1 places on.
         let predictors: [[Linear]]
@@ -74,7 +74,7 @@ public struct CPC: Pretraining {
         public let feeds: [Feed]
         public let ruler: LossRuler?
         private let grid: PatchGrid
-        /// How many sequences a sample gives.
+        /// How many sequences a sample gives in each direction.
         private let columns: Int
         /// Side of the pieces that are cut from the patches.
         private let crop: Int
