@@ -15,12 +15,14 @@ public enum MethodError: ExplainedError, Equatable {
     case notTheRegisteredNetwork(String)
     /// Pictures of this side, or rows of this length, cannot be cut into so many pieces.
     case patchesTooSmall(String, grid: Int, side: Int)
+    /// Rows of numbers cannot be read in so many directions.
+    case tooManyDirections(String, Int)
 
     public var what: String {
         switch self {
         case .unknown(let name, _): "there is no method \"\(name)\""
         case .needsImages(let name), .needsLabels(let name), .needsColour(let name),
-            .picturesTooSmall(let name, _, _), .patchesTooSmall(let name, _, _):
+            .picturesTooSmall(let name, _, _), .patchesTooSmall(let name, _, _), .tooManyDirections(let name, _):
             "\(name) cannot learn from this data"
         case .needsNetwork(let name, _): "\(name) cannot train this network"
         case .notTheRegisteredNetwork(let name): "cannot make a second network like the backbone, \(name)"
@@ -34,6 +36,8 @@ public enum MethodError: ExplainedError, Equatable {
         case .needsLabels: "no sample has a label"
         case .patchesTooSmall(_, let grid, let side):
             "\(grid) pieces that overlap by half along \(side) pixels or numbers would be shorter than 4"
+        case .tooManyDirections(_, let directions):
+            "rows of numbers are read onwards and backwards, and directions is \(directions)"
         case .needsColour: "it learns from red, green and blue, and these samples have other channels"
         case .picturesTooSmall(_, let side, let least):
             "it cuts pictures up, which takes \(least) pixels at least, and these have \(side)"
@@ -54,6 +58,7 @@ public enum MethodError: ExplainedError, Equatable {
         case .needsLabels: "label some samples, or use a self-supervised method such as simclr"
         case .patchesTooSmall(_, _, let side):
             side >= 6 ? "set grid to \(side / 2 - 1) or less" : "use another method; these samples are too small"
+        case .tooManyDirections: "set directions to 2 or 1"
         case .notTheRegisteredNetwork: "make the backbone with Models.make, or register it"
         }
     }

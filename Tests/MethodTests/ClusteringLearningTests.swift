@@ -301,4 +301,18 @@ final class ClusteringLearningTests: XCTestCase {
             XCTAssertEqual(try method.learn(context).steps, 2)
         }
     }
+
+    /// Onwards and backwards, and no other way.
+    func testCPCReadsRowsInTwoDirections() throws {
+        let rows = try Digits.context(perClass: 2, samples: 100, model: "mlp", asRows: true)
+        func learn(_ directions: Int) throws -> LearningResult {
+            try Methods.entry(named: "cpc").make(
+                nil, ["batchSize=8", "training.steps=2", "directions=\(directions)"]
+            ).method.learn(rows)
+        }
+        XCTAssertEqual(try learn(2).steps, 2)
+        XCTAssertThrowsError(try learn(3)) {
+            XCTAssertEqual($0 as? MethodError, .tooManyDirections("cpc", 3))
+        }
+    }
 }

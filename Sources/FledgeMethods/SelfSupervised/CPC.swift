@@ -83,11 +83,14 @@ public struct CPC: Pretraining {
         private let paired: Bool
 
         /// - Parameter paired: whether the pieces to recognise are of the same sample; of the next one otherwise.
-        /// - Throws: `MethodError.patchesTooSmall`.
+        /// - Throws: `MethodError.patchesTooSmall`, `.tooManyDirections`.
         init(_ config: Config, _ context: LearningContext, paired: Bool = true) throws {
             let side = context.input.shape[0]
             guard let grid = PatchGrid(config.grid, side: side) else {
                 throw MethodError.patchesTooSmall(CPC.info.name, grid: config.grid, side: side)
+            }
+            guard context.input.isImage || config.directions <= 2 else {
+                throw MethodError.tooManyDirections(CPC.info.name, config.directions)
             }
             self.grid = grid
             let columns = context.input.isImage ? grid.count : 1
@@ -100,11 +103,10 @@ public struct CPC: Pretraining {
             var random = context.random("reader")
             let width = context.backbone.featureCount
             let ahead = min(config.ahead, config.grid - 1)
-            let directions = context.input.isImage ? config.directions : min(config.directions, 2)
-            readers = (0..<directions).map { _ in
+            readers = (0..<config.directions).map { _ in
                 GRU(RecurrentSize(width, hidden: config.contextSize), random: &random)
             }
-            predictors = (0..<directions).map { _ in
+            predictors = (0..<config.directions).map { _ in
                 (0..<ahead).map { _ in Linear(config.contextSize, width, bias: false, random: &random) }
             }
             let views = [context.randomView(config.views)]
